@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Device-mapper thin provisioning v2.  "make help" says what there is.
+
+MAKEFLAGS += --no-print-directory
+SECS ?= 60
+W ?=
+C ?=
+export KDIR DESTDIR PREFIX
+
+.PHONY: help module module-matrix user check demo bench fuzz tidy install clean setup
+
+help:
+	@echo 'make module         the kernel module, for the newest kernel headers installed'
+	@echo '                    (KDIR=... for another tree), in build/module/installed'
+	@echo 'make module-matrix  the module for kernels 6.1, 6.12 and 7.x (user-mode Linux),'
+	@echo '                    with W=1, and with sparse on 6.1'
+	@echo 'make user           the tools and the userspace tests'
+	@echo 'make check          everything: build matrix, userspace tests, fuzzers for a'
+	@echo '                    moment, tests on real kernels; ends in "N passed, N failed"'
+	@echo 'make demo           a pool, thins and snapshots in a virtual machine'
+	@echo 'make bench          measurements against dm-linear and dm-thin'
+	@echo 'make fuzz SECS=n    the fuzzers, each for n seconds'
+	@echo 'make tidy           checkpatch and sparse'
+	@echo 'make install        module and tools (DESTDIR=..., PREFIX=...)'
+	@echo 'make setup          fetch and install what the above needs (they do it themselves)'
+	@echo 'make clean          remove what was built'
+
+setup:
+	@tests/vm/setup.sh all
+
+module:
+	@tests/vm/build-module.sh installed $(if $(W),W=$(W)) $(if $(C),C=$(C))
+
+module-matrix:
+	@tests/vm/setup.sh all
+	@tests/vm/build-module.sh 6.1 W=1 C=2
+	@tests/vm/build-module.sh 6.12 W=1
+	@tests/vm/build-module.sh uml W=1
+
+user:
+	@tests/vm/setup.sh base
+	$(MAKE) -C tools all
+	$(MAKE) -C tests user
+
+check:
+	@tests/vm/check.sh
+
+demo:
+	@tests/vm/setup.sh vm61
+	@tests/vm/demo.sh
+
+bench:
+	@tests/vm/setup.sh uml
+	@tests/bench/run.sh
+
+fuzz:
+	@tests/vm/setup.sh base
+	$(MAKE) -C tests fuzz SECS=$(SECS)
+
+tidy:
+	@tests/vm/setup.sh vm61 src
+	@tests/tidy/tidy.sh
+
+install:
+	@tests/vm/build-module.sh --install installed
+	$(MAKE) -C tools install
+
+clean:
+	rm -rf build
+	@for d in tools tests; do [ ! -e $$d/Makefile ] || $(MAKE) -C $$d clean; done

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Journal flushes, checkpoints and background work.
+ *
+ * A checkpoint is: merge, write the details, apply the count log, make the
+ * journal durable through the highest record merged, commit the transaction,
+ * let the journal's tail follow, publish the new roots, wait for bios issued
+ * before, hand freed units over. No I/O path waits for any of it.
+ *
+ * Rule for all holders of meta_lock: the transaction is committed, or has
+ * failed, when the lock is released.
+ */
+#include "dm-thin2-internal.h"
+
+/* Leaves of a deleted thin that one commit takes apart. */
+#define DELETE_LEAVES		64
+/* Commits of a checkpoint that frees deleted thins: status waits for them. */
+#define DELETE_ROUNDS		16
+
+/* ---- journal ---- */
+
+/* Close, flush data, write. @commit: may use the journal's reserve. */
+static int flush_batch(struct thin2_md *md, bool commit)
+{
+	struct pdata_journal_batch batch;
+	int r;
+
+	mutex_lock(&md->flush_lock);
+	r = pdata_journal_close(&md->journal, &batch, commit);
+	if (!r)
+		r = md->ops->flush_data(md->context);
+	if (!r && batch.first_seq != batch.end_seq)
+		r = pdata_journal_write(&md->journal, &batch);
+	mutex_unlock(&md->flush_lock);
+	if (r && r != -PDATA_E_JOURNAL_FULL)
+		return thin2_fail(md, r, "writing the journal");
+	return r;
+}
+
+bool thin2_is_durable(struct thin2_md *md, u64 seq)
+{
+	return seq <= pdata_journal_durable(&md->journal);
+}
+
+int thin2_flush(struct thin2_md *md)
+{
+	int r;
+
+	if (md->read_only)
+		return md->ops->flush_data(md->context);
+	for (;;) {
+		r = READ_ONCE(md->failed);
+		if (r)
+			return -PDATA_E_FAILED;
+		r = flush_batch(md, false);
+		if (r != -PDATA_E_JOURNAL_FULL)
+			break;
+		r = thin2_checkpoint(md);
+		if (r)
+			return r;
+	}
+	if (!r) {
+		atomic64_inc(&md->nr_flushes);
+		thin2_wake(md);
+	}
+	return r;
+}
+
+/* ---- commit ---- */
+
+/*
+ * Blocks that must stay free so that a merge step, its commit and the freeing
+ * of deleted data can always run: see "the reserve" in the design document.
+ */
+u64 thin2_reserve_blocks(struct thin2_md *md)
+{
+	return 3 * thin2_step_blocks(md, THIN2_STEP_FEW);
+}
+
+/*
+ * How many records may be un-merged at once. Each may copy a shared leaf,
+ * split it and change the space map: three blocks, but no more than there are
+ * leaves, beside what the records themselves fill.
+ */
+static void update_admission(struct thin2_md *md)
+{
+	u64 free = pdata_sm_free(&md->tm.sm, true), reserve = thin2_reserve_blocks(md);
+	u64 budget, sparse, dense = 0, trees = 3 * md->tm.sm.used;
+
+	budget = free > reserve + 16 ? free - reserve - 16 : 0;
+	sparse = budget * 30 / 91;		/* n records: 3 n + n / 30 blocks */
+	if (budget > trees)
+		dense = (budget - trees) * 30;	/* all leaves and n / 30 blocks */
+	WRITE_ONCE(md->admit, max(sparse, dense));
+}
+
+static int write_details(struct thin2_md *md)
+{
+	struct thin2_dev *th;
+	int r;
+
+	list_for_each_entry(th, &md->thins, list) {
+		if (!th->details_dirty)
+			continue;
+		r = thin2_details_write(md, &th->details);
+		if (r)
+			return r;
+		th->details_dirty = false;
+	}
+	return 0;
+}
+
+/* First record that some list still needs; all below it are durable. */
+static u64 journal_tail_rec(struct thin2_md *md)
+{
+	u64 rec = pdata_journal_durable(&md->journal) + 1;
+	struct thin2_dev *th;
+	unsigned long flags;
+
+	/* Records appended from here on are newer than @rec. */
+	list_for_each_entry(th, &md->thins, list) {
+		spin_lock_irqsave(&th->lock, flags);
+		if (th->active.nr)
+			rec = min(rec, th->active.first_seq);
+		if (th->frozen.nr && !th->merge.done)
+			rec = min(rec, th->frozen.first_seq);
+		spin_unlock_irqrestore(&th->lock, flags);
+	}
+	return rec;
+}
+
+static void publish_roots(struct thin2_md *md)
+{
+	struct thin2_dev *th;
+	unsigned long flags;
+
+	list_for_each_entry(th, &md->thins, list) {
+		spin_lock_irqsave(&th->lock, flags);
+		if (th->base_root != th->details.root) {
+			th->base_root = th->details.root;
+			th->base_gen = md->sb.generation;
+		}
+		spin_unlock_irqrestore(&th->lock, flags);
+	}
+	smp_store_release(&md->roots_gen, md->sb.generation);
+	list_for_each_entry(th, &md->thins, list)
+		thin2_merge_committed(th);
+}
+
+static int build_checkpoint(struct thin2_md *md)
+{
+	int r;
+
+	r = write_details(md);
+	if (!r)
+		r = pdata_sm_data_apply(&md->data_sm);
+	if (r)
+		return r;
+	md->sb.details_root = md->details.root;
+	md->sb.deleting_root = md->deleting.root;
+	md->sb.data_sm_root = md->data_sm.rt.root;
+	md->sb.data_sm_leaves = md->data_sm.leaves;
+	md->sb.data_used = md->data_sm.used;
+
+	if (!thin2_is_durable(md, md->merged_seq)) {
+		r = flush_batch(md, true);
+		if (r)
+			return r;
+	}
+	pdata_journal_tail(&md->journal, journal_tail_rec(md), &md->sb);
+	return pdata_tm_commit(&md->tm, &md->sb);
+}
+
+int thin2_commit(struct thin2_md *md)
+{
+	LIST_HEAD(batch);
+	int r;
+
+	lockdep_assert_held(&md->meta_lock);
+	r = build_checkpoint(md);
+	if (r)
+		return thin2_fail(md, r, "writing a checkpoint");
+	pdata_journal_advance(&md->journal, &md->sb);
+	publish_roots(md);
+	md->ops->drain(md->context);
+	WRITE_ONCE(md->drained_gen, md->sb.generation);
+	update_admission(md);
+	atomic64_inc(&md->nr_checkpoints);
+	pdata_alloc_seal(&md->alloc, &batch);
+	if (!list_empty(&batch))
+		md->ops->freed(md->context, &batch);
+	thin2_wake(md);
+	return 0;
+}
+
+int thin2_step_room(struct thin2_md *md, u64 blocks)
+{
+	int r;
+
+	if (pdata_sm_free(&md->tm.sm, false) >= blocks)
+		return 0;
+	r = thin2_commit(md);
+	if (r)
+		return r;
+	return pdata_sm_free(&md->tm.sm, false) >= blocks ? 0 : -PDATA_E_META_NOSPC;
+}
+
+void thin2_release(struct thin2_md *md, struct list_head *batch)
+{
+	pdata_alloc_release(&md->alloc, batch);
+	thin2_wake(md);
+}
+
+/* ---- checkpoint and background ---- */
+
+/* Closed thins whose changes are all in the trees leave memory. */
+static void reap_thins(struct thin2_md *md)
+{
+	struct thin2_dev *th, *tmp;
+
+	list_for_each_entry_safe(th, tmp, &md->thins, list)
+		if (!th->open_count && !thin2_dev_is_dirty(th))
+			thin2_dev_destroy(th);
+}
+
+static int merge_all(struct thin2_md *md)
+{
+	struct thin2_dev *th;
+	int r;
+
+	list_for_each_entry(th, &md->thins, list) {
+		r = thin2_merge_thin(th);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int delete_all(struct thin2_md *md, unsigned int rounds)
+{
+	int r = 0;
+
+	while (md->nr_deleting && rounds-- && !r) {
+		r = thin2_delete_step(md, DELETE_LEAVES);
+		if (!r)
+			r = thin2_commit(md);
+	}
+	return r;
+}
+
+/*
+ * Whatever stopped the work, no transaction stays open. Steps that ran out of
+ * space or memory before they changed anything leave a consistent one, which
+ * is committed; any other failure ends all changes.
+ */
+int thin2_end_step(struct thin2_md *md, int r)
+{
+	int r2;
+
+	if (r == -PDATA_E_META_NOSPC || r == -ENOMEM) {
+		r2 = thin2_commit(md);
+		return r2 ? r2 : r;
+	}
+	return r ? thin2_fail(md, r, "merging") : 0;
+}
+
+static int checkpoint_locked(struct thin2_md *md, unsigned int delete_rounds)
+{
+	int r;
+
+	r = thin2_check_writable(md);
+	if (r)
+		return r;
+	/* Changes appended from here on are for the next one. */
+	WRITE_ONCE(md->may_free, false);
+	r = merge_all(md);
+	if (!r)
+		r = thin2_commit(md);
+	if (!r)
+		r = delete_all(md, delete_rounds);
+	if (md->nr_deleting)
+		WRITE_ONCE(md->may_free, true);
+	if (r) {
+		WRITE_ONCE(md->may_free, true);
+		return thin2_end_step(md, r);
+	}
+	reap_thins(md);
+	return 0;
+}
+
+int thin2_checkpoint(struct thin2_md *md)
+{
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	clear_bit(THIN2_WANT_CHECKPOINT, &md->want);
+	r = checkpoint_locked(md, DELETE_ROUNDS);
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+/* Keep no more entries in memory than asked for: the biggest maps give most. */
+static void evict(struct thin2_md *md)
+{
+	u64 limit = READ_ONCE(md->max_ranges), total = 0, nr;
+	struct thin2_dev *th;
+
+	if (!limit)
+		return;
+	mutex_lock(&md->meta_lock);
+	list_for_each_entry(th, &md->thins, list)
+		total += pdata_rm_count(th->rm);
+	if (total > limit)
+		list_for_each_entry(th, &md->thins, list) {
+			nr = pdata_rm_count(th->rm);
+			thin2_dev_evict(th, div64_u64(nr * (total - limit), total) + 1);
+		}
+	mutex_unlock(&md->meta_lock);
+}
+
+static bool wants_checkpoint(struct thin2_md *md, bool idle)
+{
+	u64 dirty = atomic64_read(&md->nr_dirty);
+	u64 limit = min(READ_ONCE(md->admit), READ_ONCE(md->max_dirty));
+
+	return test_bit(THIN2_WANT_CHECKPOINT, &md->want) || dirty > limit / 2 ||
+	       pdata_journal_fill(&md->journal) > 50 || (idle && dirty);
+}
+
+static int journal_work(struct thin2_md *md)
+{
+	int r = 0;
+	bool wanted = test_and_clear_bit(THIN2_WANT_JOURNAL, &md->want);
+
+	if (wanted || pdata_journal_wants_write(&md->journal))
+		r = thin2_flush(md);
+	/* Only a checkpoint gives ring space back. */
+	if (!r && wanted && pdata_journal_fill(&md->journal) > 25)
+		set_bit(THIN2_WANT_CHECKPOINT, &md->want);
+	return r;
+}
+
+int thin2_work(struct thin2_md *md, bool idle)
+{
+	int r;
+
+	if (md->read_only || READ_ONCE(md->failed))
+		return 0;
+	r = journal_work(md);
+	if (r)
+		return r;
+	if (test_and_clear_bit(THIN2_WANT_LOAD, &md->want)) {
+		r = pdata_alloc_load(&md->alloc);
+		if (r && r != -PDATA_E_NOT_FOUND)
+			return r;
+		thin2_wake(md);
+	}
+	if (wants_checkpoint(md, idle)) {
+		r = thin2_checkpoint(md);
+		if (r)
+			return r;
+	} else if (READ_ONCE(md->nr_deleting)) {
+		mutex_lock(&md->meta_lock);
+		r = thin2_check_writable(md);
+		if (!r)
+			r = thin2_end_step(md, delete_all(md, 1));
+		mutex_unlock(&md->meta_lock);
+		if (r)
+			return r;
+	}
+	evict(md);
+	return READ_ONCE(md->want) || READ_ONCE(md->nr_deleting);
+}
+
+int thin2_make_room(struct thin2_dev *th, int why)
+{
+	struct thin2_md *md = th->md;
+	int r;
+
+	switch (why) {
+	case -PDATA_E_WOULD_SLEEP:
+		clear_bit(THIN2_WANT_LOAD, &md->want);
+		r = pdata_alloc_load(&md->alloc);
+		return r == -PDATA_E_NOT_FOUND ? 0 : r;
+	case -PDATA_E_JOURNAL_FULL:
+		clear_bit(THIN2_WANT_JOURNAL, &md->want);
+		r = thin2_flush(md);
+		if (!r && pdata_journal_fill(&md->journal) > 25)
+			r = thin2_checkpoint(md);
+		return r;
+	default:
+		return thin2_checkpoint(md);
+	}
+}

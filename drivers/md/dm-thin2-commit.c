@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * FLUSH and FUA: bios that end when what came before them is durable.
+ *
+ * All that wait when the worker starts are served by one flush of the data
+ * device and one journal write; those that come meanwhile by the next.
+ */
+#include "dm-thin2.h"
+#include "dm-thin2-trace.h"
+
+/* Any context. */
+void thin2_commit_bio(struct thin2_pool *pool, struct bio *bio)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&pool->commit_lock, flags);
+	bio_list_add(&pool->commits, bio);
+	spin_unlock_irqrestore(&pool->commit_lock, flags);
+	queue_work(pool->commit_wq, &pool->commit_work);
+}
+
+/*
+ * Without a journal to write, data can still be made durable, as far as all
+ * mappings are.
+ */
+static int flush_read_only(struct thin2_pool *pool)
+{
+	struct thin2_md *md = pool->md;
+	int r = blkdev_issue_flush(pool->data.bdev);
+
+	if (!r && !md->read_only && !thin2_is_durable(md, pdata_journal_last(&md->journal)))
+		r = -EIO;
+	return r;
+}
+
+static int flush_pool(struct thin2_pool *pool)
+{
+	int r;
+
+	if (pool->md->read_only || READ_ONCE(pool->md->failed))
+		return flush_read_only(pool);
+	r = thin2_flush(pool->md);
+	if (r) {
+		DMERR_LIMIT("%s: a flush failed: %s", pool->name, pdata_error_text(r));
+		thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "a flush failed");
+	}
+	return r;
+}
+
+static void do_commits(struct work_struct *work)
+{
+	struct thin2_pool *pool = container_of(work, struct thin2_pool, commit_work);
+	struct bio_list bios = BIO_EMPTY_LIST;
+	unsigned int nr;
+	struct bio *bio;
+	int r;
+
+	spin_lock_irq(&pool->commit_lock);
+	bio_list_merge(&bios, &pool->commits);
+	bio_list_init(&pool->commits);
+	spin_unlock_irq(&pool->commit_lock);
+	nr = bio_list_size(&bios);
+	if (!nr)
+		return;
+
+	r = flush_pool(pool);
+	trace_thin2_commit(nr, r);
+	atomic64_add(nr, &pool->nr_flushes);
+	while ((bio = bio_list_pop(&bios))) {
+		bio->bi_status = r ? BLK_STS_IOERR : BLK_STS_OK;
+		bio_endio(bio);
+	}
+}
+
+void thin2_commit_init(struct thin2_pool *pool)
+{
+	spin_lock_init(&pool->commit_lock);
+	bio_list_init(&pool->commits);
+	INIT_WORK(&pool->commit_work, do_commits);
+}

@@ -1,0 +1,688 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One thin in memory: its range map and what I/O does to it.
+ *
+ * Lookups run without a lock. Everything that changes the range map happens
+ * under th->lock, in the same section in which its record gets its place in
+ * the journal (invariant 3). A range that a write in flight covers is pending:
+ * nobody changes it before that write has ended.
+ */
+#include "dm-thin2-internal.h"
+
+static enum pdata_rm_state exclusive_state(const struct thin2_dev *th)
+{
+	return PDATA_RM_EXCL0 + READ_ONCE(th->epoch);
+}
+
+/* ---- lookup ---- */
+
+void thin2_lookup(struct thin2_dev *th, u64 unit, u64 limit, bool write,
+		  struct thin2_where *w)
+{
+	bool again = true;
+	u64 value;
+
+retry:
+	w->hole = false;
+	if (!pdata_rm_lookup(th->rm, unit, limit, &value, &w->end)) {
+		w->action = THIN2_FILL;
+		return;
+	}
+	switch (pdata_rm_state(value)) {
+	case PDATA_RM_HOLE:
+		w->hole = true;
+		fallthrough;
+	case PDATA_RM_ZERO:
+		w->action = write ? THIN2_PROVISION : THIN2_ZERO;
+		return;
+	case PDATA_RM_DAMAGED:
+		w->action = THIN2_DAMAGED;
+		return;
+	case PDATA_RM_PENDING:
+		w->action = THIN2_WAIT;
+		if (!again)
+			return;
+		/* Ask to be woken, then look once more: the write may have ended before. */
+		WRITE_ONCE(th->waiter, true);
+		smp_mb();
+		again = false;
+		goto retry;
+	default:
+		w->phys = pdata_rm_phys(value, unit);
+		if (write && pdata_rm_state(value) != exclusive_state(th))
+			w->action = THIN2_UNSHARE;
+		else
+			w->action = THIN2_REMAP;
+	}
+}
+
+/* ---- admission of records ---- */
+
+/* Reserve everything a record needs, so that its append cannot fail. */
+static int record_reserve(struct thin2_dev *th, gfp_t gfp, bool gives_back,
+			  struct thin2_delta **result)
+{
+	struct thin2_md *md = th->md;
+	u64 limit = min(READ_ONCE(md->admit), READ_ONCE(md->max_dirty));
+	u64 nr;
+	int r;
+
+	r = READ_ONCE(md->failed);
+	if (r || md->read_only)
+		return -PDATA_E_FAILED;
+
+	nr = atomic64_inc_return(&md->nr_dirty);
+	/* Discards may use what is kept back for them (invariant 13). */
+	if (gives_back)
+		limit = max_t(u64, limit, 64);
+	if (nr > limit) {
+		atomic64_dec(&md->nr_dirty);
+		if (nr == 1)
+			return -PDATA_E_META_NOSPC;
+		set_bit(THIN2_WANT_CHECKPOINT, &md->want);
+		return -PDATA_E_DIRTY_LIMIT;
+	}
+
+	*result = kmalloc(sizeof(**result), gfp);
+	if (!*result) {
+		atomic64_dec(&md->nr_dirty);
+		return -ENOMEM;
+	}
+	r = pdata_journal_reserve(&md->journal, 1);
+	if (r) {
+		kfree(*result);
+		atomic64_dec(&md->nr_dirty);
+		set_bit(THIN2_WANT_JOURNAL, &md->want);
+	}
+	return r;
+}
+
+static void record_unreserve(struct thin2_dev *th, struct thin2_delta *d)
+{
+	pdata_journal_unreserve(&th->md->journal, 1);
+	kfree(d);
+	atomic64_dec(&th->md->nr_dirty);
+}
+
+/* Give the change its place in journal and delta list. Under th->lock; cannot fail. */
+static void record_append(struct thin2_dev *th, struct thin2_delta *d, u8 kind,
+			  u64 begin, u64 len, u64 phys, s64 mapped)
+{
+	struct pdata_record rec = {
+		.uid = th->uid,
+		.vbegin = begin,
+		.phys = phys,
+		.len = len,
+		.birth = th->snap_time,
+		.kind = kind,
+	};
+
+	d->kind = kind;
+	d->vbegin = begin;
+	d->len = len;
+	d->phys = phys;
+	d->birth = th->snap_time;
+	d->seq = pdata_journal_append(&th->md->journal, &rec);
+	thin2_delta_list_add(&th->active, d, mapped);
+	WRITE_ONCE(th->last_seq, d->seq);
+}
+
+/* ---- writes ---- */
+
+/* What a failed allocation of data means to the caller. */
+static int data_alloc_error(struct thin2_md *md, int r)
+{
+	switch (r) {
+	case -PDATA_E_WOULD_SLEEP:
+		set_bit(THIN2_WANT_LOAD, &md->want);
+		return r;
+	case -PDATA_E_DATA_NOSPC:
+		/* Un-merged discards and deleted thins still hold space. */
+		if (!READ_ONCE(md->may_free))
+			return r;
+		fallthrough;
+	case -PDATA_E_RETRY:
+		set_bit(THIN2_WANT_CHECKPOINT, &md->want);
+		return -PDATA_E_DIRTY_LIMIT;
+	default:
+		return r;
+	}
+}
+
+static int write_begin_locked(struct thin2_dev *th, u64 unit, u64 limit, struct thin2_write *w)
+{
+	u64 value, end, len, pending;
+	int r;
+
+	if (!pdata_rm_lookup(th->rm, unit, limit, &value, &end))
+		return -PDATA_E_MISS;
+	if (pdata_rm_state(value) == PDATA_RM_PENDING) {
+		th->waiter = true;
+		return -PDATA_E_PENDING;
+	}
+	if (pdata_rm_state(value) == PDATA_RM_DAMAGED)
+		return -PDATA_E_DAMAGED;
+	if (pdata_rm_state(value) == exclusive_state(th))
+		return -PDATA_E_RETRY;
+
+	r = pdata_alloc_get(&th->md->alloc, &th->stream,
+			    min_t(u64, end - unit, PDATA_REC_MAX_LEN), &w->phys, &len);
+	if (r)
+		return data_alloc_error(th->md, r);
+
+	pending = pdata_rm_value(PDATA_RM_PENDING, 0, unit, w->phys);
+	r = pdata_rm_store(th->rm, unit, unit + len, pending);
+	if (r) {
+		pdata_alloc_put(&th->md->alloc, w->phys, len);
+		return r;
+	}
+	th->pending++;
+	w->th = th;
+	w->vbegin = unit;
+	w->len = len;
+	w->unshare = pdata_rm_is_mapped(value);
+	w->zeroes = pdata_rm_state(value) == PDATA_RM_ZERO;
+	w->old_phys = w->unshare ? pdata_rm_phys(value, unit) : 0;
+	w->old_value = value;
+	return 0;
+}
+
+int thin2_write_begin(struct thin2_dev *th, u64 unit, u64 limit, struct thin2_write *w)
+{
+	unsigned long flags;
+	int r;
+
+	r = record_reserve(th, GFP_NOWAIT | __GFP_NOWARN, false, &w->delta);
+	if (r)
+		return r;
+	spin_lock_irqsave(&th->lock, flags);
+	r = write_begin_locked(th, unit, limit, w);
+	spin_unlock_irqrestore(&th->lock, flags);
+	if (r)
+		record_unreserve(th, w->delta);
+	return r;
+}
+
+/* Under th->lock, after the range map was changed: did anybody wait for that? */
+static bool take_waiter(struct thin2_dev *th)
+{
+	bool waiter;
+
+	smp_mb();	/* pairs with the one in thin2_lookup() */
+	waiter = READ_ONCE(th->waiter);
+	if (waiter)
+		WRITE_ONCE(th->waiter, false);
+	return waiter;
+}
+
+static void write_done_locked(struct thin2_write *w)
+{
+	struct thin2_dev *th = w->th;
+	u64 value;
+
+	record_append(th, w->delta, PDATA_REC_MAP, w->vbegin, w->len, w->phys,
+		      w->unshare ? 0 : w->len);
+	value = pdata_rm_value(exclusive_state(th), th->active.tag, w->vbegin, w->phys);
+	pdata_rm_flip(th->rm, w->vbegin, w->vbegin + w->len, value);
+	th->epoch_used[th->epoch] = true;
+	if (w->unshare)
+		WRITE_ONCE(th->md->may_free, true);
+}
+
+static void write_failed_locked(struct thin2_write *w)
+{
+	struct thin2_dev *th = w->th;
+	u64 value = w->old_value;
+
+	/* A snapshot may have been taken meanwhile, and that state swept. */
+	if (pdata_rm_is_excl(value) && pdata_rm_state(value) != exclusive_state(th))
+		value = pdata_rm_set_state(value, PDATA_RM_SHARED);
+	pdata_rm_flip(th->rm, w->vbegin, w->vbegin + w->len, value);
+}
+
+void thin2_write_end(struct thin2_write *w, int error)
+{
+	struct thin2_dev *th = w->th;
+	unsigned long flags;
+	bool wake;
+
+	spin_lock_irqsave(&th->lock, flags);
+	if (error)
+		write_failed_locked(w);
+	else
+		write_done_locked(w);
+	th->pending--;
+	wake = take_waiter(th);
+	spin_unlock_irqrestore(&th->lock, flags);
+
+	if (error) {
+		pdata_alloc_put(&th->md->alloc, w->phys, w->len);
+		record_unreserve(th, w->delta);
+	}
+	if (wake)
+		thin2_wake(th->md);
+}
+
+bool thin2_snap_busy(struct thin2_dev *th)
+{
+	return READ_ONCE(th->snap_busy);
+}
+
+u64 thin2_last_seq(struct thin2_dev *th)
+{
+	return READ_ONCE(th->last_seq);
+}
+
+/* ---- discard and write-zeroes ---- */
+
+/* First pending unit in [begin, end), or @end. *mapped: units known to be mapped before it. */
+static u64 scan_unmap(struct thin2_dev *th, u64 begin, u64 end, u64 *mapped)
+{
+	u64 pos = begin, eb, ee, value;
+
+	*mapped = 0;
+	while (pos < end) {
+		if (pdata_rm_entry(th->rm, pos, &eb, &ee, &value)) {
+			if (pdata_rm_state(value) == PDATA_RM_PENDING)
+				return pos;
+			if (pdata_rm_is_mapped(value))
+				*mapped += min(ee, end) - pos;
+		}
+		pos = ee;
+	}
+	return end;
+}
+
+static bool is_unmapped_already(struct thin2_dev *th, u64 begin, u64 end, bool zero)
+{
+	u64 eb, ee, value;
+
+	return pdata_rm_entry(th->rm, begin, &eb, &ee, &value) && ee >= end &&
+	       pdata_rm_state(value) == (zero ? PDATA_RM_ZERO : PDATA_RM_HOLE);
+}
+
+/* One step under the lock; *pos advances. *used: the record was appended. */
+static int unmap_step_locked(struct thin2_dev *th, u64 *pos, u64 end, bool zero,
+			     struct thin2_delta *d, bool *used)
+{
+	u64 stop, mapped, value;
+	int r;
+
+	*used = false;
+	stop = pdata_rm_bound(th->rm, *pos, min(end, *pos + PDATA_REC_MAX_LEN),
+			      THIN2_STEP_RANGES);
+	stop = scan_unmap(th, *pos, stop, &mapped);
+	if (stop == *pos) {
+		th->waiter = true;
+		return -PDATA_E_PENDING;
+	}
+	if (is_unmapped_already(th, *pos, stop, zero)) {
+		*pos = stop;
+		return 0;
+	}
+	value = pdata_rm_plain(zero ? PDATA_RM_ZERO : PDATA_RM_HOLE, th->active.tag);
+	r = pdata_rm_store(th->rm, *pos, stop, value);
+	if (r)
+		return r;
+	record_append(th, d, zero ? PDATA_REC_ZERO : PDATA_REC_UNMAP, *pos, stop - *pos, 0,
+		      -(s64)mapped);
+	WRITE_ONCE(th->md->may_free, true);
+	*used = true;
+	*pos = stop;
+	return 0;
+}
+
+int thin2_unmap(struct thin2_dev *th, u64 begin, u64 end, bool zero, u64 *done)
+{
+	struct thin2_delta *d;
+	unsigned long flags;
+	bool used;
+	int r;
+
+	*done = begin;
+	while (*done < end) {
+		r = record_reserve(th, GFP_NOIO, true, &d);
+		if (r)
+			return r;
+		spin_lock_irqsave(&th->lock, flags);
+		r = unmap_step_locked(th, done, end, zero, d, &used);
+		spin_unlock_irqrestore(&th->lock, flags);
+		if (!used)
+			record_unreserve(th, d);
+		if (r)
+			return r;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* ---- reading the base tree ---- */
+
+/*
+ * Pin the newest durable version and find the thin's tree in it. base_root may
+ * be read only when it is not older than the pinned version (its blocks could
+ * be reused) nor newer (the pin does not reach that far).
+ */
+static void pin_base(struct thin2_dev *th, struct pdata_pin *pin, u64 *root, u64 *version)
+{
+	struct thin2_md *md = th->md;
+	unsigned long flags;
+	bool good;
+
+	for (;;) {
+		pdata_sm_pin(&md->tm.sm, pin);
+		good = smp_load_acquire(&md->roots_gen) >= pin->generation;
+		spin_lock_irqsave(&th->lock, flags);
+		good = good && th->base_gen <= pin->generation;
+		*root = th->base_root;
+		*version = th->version;
+		spin_unlock_irqrestore(&th->lock, flags);
+		if (good)
+			return;
+		pdata_sm_unpin(&md->tm.sm, pin);
+		/* Between a publication and the update of the roots: no I/O, soon over. */
+		cond_resched();
+	}
+}
+
+static u64 fill_value(struct thin2_dev *th, const struct pdata_range *r, u64 unit)
+{
+	enum pdata_rm_state state;
+
+	switch (r->kind) {
+	case PDATA_RANGE_MAPPED:
+		state = r->tag >= th->snap_time ? exclusive_state(th) : PDATA_RM_SHARED;
+		if (state != PDATA_RM_SHARED)
+			th->epoch_used[th->epoch] = true;
+		return pdata_rm_value(state, 0, unit, r->value + (unit - r->begin));
+	case PDATA_RANGE_ZERO:
+		return pdata_rm_plain(PDATA_RM_ZERO, 0);
+	case THIN2_CHANGE_UNMAP:
+		return pdata_rm_plain(PDATA_RM_HOLE, 0);
+	default:
+		return pdata_rm_plain(PDATA_RM_DAMAGED, 0);
+	}
+}
+
+static int fill_locked(struct thin2_dev *th, u64 unit, u64 version, const struct pdata_range *r)
+{
+	u64 begin, end, value;
+
+	if (th->version != version)
+		return -PDATA_E_RETRY;
+	if (pdata_rm_entry(th->rm, unit, &begin, &end, &value))
+		return 0;	/* somebody was faster */
+	begin = max(begin, r->begin);
+	end = min(end, pdata_range_end(r));
+	return pdata_rm_store(th->rm, begin, end, fill_value(th, r, begin));
+}
+
+static int base_lookup(struct thin2_dev *th, const struct pdata_pin *pin, u64 root, u64 unit,
+		       struct pdata_range *r, struct pdata_rt_path *path)
+{
+	struct pdata_view view = { .tm = &th->md->tm, .pin = pin };
+	struct pdata_rt rt;
+	int ret;
+
+	if (!root) {
+		memset(r, 0, sizeof(*r));
+		r->len = PDATA_MAX_UNITS;
+		if (path)
+			path->nr = 0;
+		return 0;
+	}
+	thin2_rt_init(th, &rt);
+	ret = pdata_rt_lookup(&rt, &view, root, unit, r, path);
+	if (ret != -PDATA_E_NOT_FOUND)
+		return ret;
+	r->kind = THIN2_CHANGE_UNMAP;
+	return 0;
+}
+
+int thin2_fill(struct thin2_dev *th, u64 unit, u64 limit)
+{
+	struct pdata_range r;
+	struct pdata_pin pin;
+	unsigned long flags;
+	u64 root, version;
+	int ret;
+
+	pin_base(th, &pin, &root, &version);
+	ret = base_lookup(th, &pin, root, unit, &r, NULL);
+	if (ret) {
+		pdata_err_limit("%s: thin %u: cannot read mappings of units %llu to %llu: %s",
+				th->md->name, th->id, r.begin, pdata_range_end(&r),
+				pdata_error_text(ret));
+	} else {
+		spin_lock_irqsave(&th->lock, flags);
+		ret = fill_locked(th, unit, version, &r);
+		spin_unlock_irqrestore(&th->lock, flags);
+		if (ret == -PDATA_E_RETRY)
+			ret = 0;	/* the next lookup misses again */
+	}
+	pdata_sm_unpin(&th->md->tm.sm, &pin);
+	return ret;
+}
+
+/* Are all nodes on the path to a mapping, and its data, referenced once? */
+static int path_is_exclusive(struct thin2_dev *th, const struct pdata_pin *pin,
+			     const struct pdata_rt_path *path, u64 phys, u64 *phys_end,
+			     u64 *load)
+{
+	struct thin2_md *md = th->md;
+	struct pdata_view view = { .tm = &md->tm, .pin = pin };
+	unsigned int i;
+	u32 count;
+	int r;
+
+	for (i = 0; i < path->nr; i++) {
+		*load = path->block[i];
+		r = pdata_sm_get_committed(&md->tm.sm, pin, *load, &count);
+		if (r)
+			return r;
+		if (count != 1)
+			return 0;
+	}
+	r = pdata_sm_data_get(&md->data_sm, &view, pin->data_sm_root, phys, &count, phys_end);
+	if (r)
+		return r;
+	return count == 1;
+}
+
+/* Enter what the trees said, unless a snapshot or a change came between. */
+static int exclusive_locked(struct thin2_dev *th, u64 unit, u64 end, unsigned int epoch,
+			    u64 version, u64 phys)
+{
+	u64 eb, ee, value;
+
+	if (th->epoch != epoch || th->snap_busy || th->version != version)
+		return 0;
+	if (!pdata_rm_entry(th->rm, unit, &eb, &ee, &value) || pdata_rm_dirty(value) ||
+	    !pdata_rm_is_mapped(value) || pdata_rm_phys(value, unit) != phys)
+		return 0;
+	end = min(end, ee);
+	value = pdata_rm_set_state(value, exclusive_state(th));
+	th->epoch_used[th->epoch] = true;
+	if (pdata_rm_store(th->rm, unit, end, value))
+		return 0;	/* no memory to remember it: unshare, which is always right */
+	return 1;
+}
+
+/* One question to the trees. *load: block whose counts must be loaded first, on -WOULD_SLEEP. */
+static int try_exclusive(struct thin2_dev *th, u64 unit, u64 *load)
+{
+	struct pdata_rt_path path;
+	struct pdata_range range;
+	unsigned int epoch = READ_ONCE(th->epoch);
+	struct pdata_pin pin;
+	unsigned long flags;
+	u64 root, version, phys, phys_end;
+	int r;
+
+	pin_base(th, &pin, &root, &version);
+	r = 0;
+	if (READ_ONCE(th->snap_busy) || READ_ONCE(th->md->drained_gen) < pin.generation)
+		goto out;
+	r = base_lookup(th, &pin, root, unit, &range, &path);
+	if (r || range.kind != PDATA_RANGE_MAPPED)
+		goto out;
+	phys = range.value + (unit - range.begin);
+	r = path_is_exclusive(th, &pin, &path, phys, &phys_end, load);
+	if (r <= 0)
+		goto out;
+	spin_lock_irqsave(&th->lock, flags);
+	r = exclusive_locked(th, unit, min(pdata_range_end(&range), unit + (phys_end - phys)),
+			     epoch, version, phys);
+	spin_unlock_irqrestore(&th->lock, flags);
+out:
+	pdata_sm_unpin(&th->md->tm.sm, &pin);
+	return r;
+}
+
+int thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit)
+{
+	struct thin2_md *md = th->md;
+	unsigned int tries;
+	u64 load;
+	int r = 0;
+
+	for (tries = 0; tries < PDATA_RT_MAX_DEPTH; tries++) {
+		r = try_exclusive(th, unit, &load);
+		if (r != -PDATA_E_WOULD_SLEEP)
+			break;
+		mutex_lock(&md->meta_lock);
+		r = pdata_sm_load(&md->tm.sm, load);
+		mutex_unlock(&md->meta_lock);
+		if (r)
+			break;
+	}
+	/* A checkpoint came between: the answer may be had later, sharing is always right. */
+	return r == -PDATA_E_RETRY ? 0 : r;
+}
+
+/* ---- walks over the whole map, in steps ---- */
+
+void thin2_dev_sweep(struct thin2_dev *th, unsigned int epoch)
+{
+	u64 pos = 0, eb, ee, value;
+	unsigned long flags;
+	unsigned int n;
+
+	while (pos < PDATA_MAX_UNITS) {
+		spin_lock_irqsave(&th->lock, flags);
+		for (n = 0; n < THIN2_STEP_RANGES && pos < PDATA_MAX_UNITS; n++, pos = ee)
+			if (pdata_rm_entry(th->rm, pos, &eb, &ee, &value) &&
+			    pdata_rm_state(value) == PDATA_RM_EXCL0 + epoch)
+				pdata_rm_flip(th->rm, eb, ee,
+					      pdata_rm_set_state(value, PDATA_RM_SHARED));
+		spin_unlock_irqrestore(&th->lock, flags);
+		cond_resched();
+	}
+	th->epoch_used[epoch] = false;
+}
+
+void thin2_dev_evict(struct thin2_dev *th, u64 nr)
+{
+	u64 pos = th->evict_cursor, eb, ee, value;
+	unsigned long flags;
+	unsigned int n;
+	u64 gone = 0;
+
+	while (gone < nr && pos < PDATA_MAX_UNITS) {
+		spin_lock_irqsave(&th->lock, flags);
+		th->version++;
+		for (n = 0; n < THIN2_STEP_RANGES && pos < PDATA_MAX_UNITS; n++, pos = ee) {
+			if (!pdata_rm_entry(th->rm, pos, &eb, &ee, &value))
+				continue;
+			if (pdata_rm_dirty(value) || pdata_rm_state(value) == PDATA_RM_PENDING)
+				continue;
+			if (!pdata_rm_erase(th->rm, eb, ee))
+				gone++;
+		}
+		spin_unlock_irqrestore(&th->lock, flags);
+		cond_resched();
+	}
+	th->evict_cursor = pos < PDATA_MAX_UNITS ? pos : 0;
+}
+
+/* ---- life of a thin in memory ---- */
+
+struct thin2_dev *thin2_dev_create(struct thin2_md *md, const struct thin2_details *d)
+{
+	struct thin2_dev *th = kzalloc(sizeof(*th), GFP_NOIO);
+
+	if (!th)
+		return NULL;
+	th->rm = pdata_rm_create();
+	if (!th->rm) {
+		kfree(th);
+		return NULL;
+	}
+	th->md = md;
+	th->id = d->id;
+	th->uid = d->uid;
+	th->details = *d;
+	th->snap_time = d->snap_time;
+	th->base_root = d->root;
+	th->base_gen = 0;
+	spin_lock_init(&th->lock);
+	thin2_delta_list_init(&th->active, 1);
+	thin2_delta_list_init(&th->frozen, 2);
+	pdata_stream_init(&md->alloc, &th->stream);
+	list_add_tail(&th->list, &md->thins);
+	return th;
+}
+
+bool thin2_dev_is_dirty(struct thin2_dev *th)
+{
+	return th->active.nr || th->frozen.nr || th->details_dirty;
+}
+
+void thin2_dev_destroy(struct thin2_dev *th)
+{
+	u64 nr;
+
+	list_del(&th->list);
+	pdata_stream_exit(&th->md->alloc, &th->stream);
+	nr = thin2_delta_list_free(&th->active) + thin2_delta_list_free(&th->frozen);
+	atomic64_sub(nr, &th->md->nr_dirty);
+	kvfree(th->merge.change);
+	kvfree(th->merge.dead);
+	pdata_rm_destroy(th->rm);
+	kfree(th);
+}
+
+int thin2_dev_open(struct thin2_md *md, u32 id, struct thin2_dev **result)
+{
+	struct thin2_details d;
+	struct thin2_dev *th;
+	int r = 0;
+
+	mutex_lock(&md->meta_lock);
+	th = thin2_dev_find(md, id);
+	if (!th) {
+		r = thin2_details_read(md, id, &d);
+		if (!r) {
+			th = thin2_dev_create(md, &d);
+			r = th ? 0 : -ENOMEM;
+		}
+	}
+	if (!r) {
+		th->open_count++;
+		*result = th;
+	}
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+void thin2_dev_close(struct thin2_dev *th)
+{
+	struct thin2_md *md = th->md;
+
+	mutex_lock(&md->meta_lock);
+	th->open_count--;
+	/* One with changes stays until a checkpoint has merged them. */
+	if (!th->open_count && !thin2_dev_is_dirty(th))
+		thin2_dev_destroy(th);
+	mutex_unlock(&md->meta_lock);
+}

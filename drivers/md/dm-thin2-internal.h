@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Between the files of the metadata core; nothing here is for its users. */
+#ifndef DM_THIN2_INTERNAL_H
+#define DM_THIN2_INTERNAL_H
+
+#include "dm-thin2-metadata.h"
+
+/* Bits of md->want. */
+enum {
+	THIN2_WANT_CHECKPOINT,
+	THIN2_WANT_JOURNAL,
+	THIN2_WANT_LOAD,
+};
+
+/* Kind of a change that unmaps; the others are enum pdata_range_kind. */
+#define THIN2_CHANGE_UNMAP	0
+
+/* Blocks that writing details entries in a commit may take: two trees, split and all. */
+#define THIN2_DETAILS_BLOCKS	24u
+
+/* Changes taken into one merge step; the second when metadata space is short. */
+#define THIN2_STEP_CHANGES	256u
+#define THIN2_STEP_FEW		16u
+
+/* Range-map entries changed under one hold of a thin's lock. */
+#define THIN2_STEP_RANGES	1024u
+
+static inline u64 thin2_delta_end(const struct thin2_delta *d)
+{
+	return d->vbegin + d->len;
+}
+
+/* ---- dm-thin2-metadata.c ---- */
+
+/* The first failure that ends all changes is kept and logged. Returns @r. */
+int thin2_fail(struct thin2_md *md, int r, const char *what);
+/* 0 while changes are possible. */
+int __must_check thin2_check_writable(struct thin2_md *md);
+void thin2_wake(struct thin2_md *md);
+int __must_check thin2_details_write(struct thin2_md *md, const struct thin2_details *d);
+int __must_check thin2_details_read(struct thin2_md *md, u32 id, struct thin2_details *d);
+/* pdata_sm_data.freed */
+int thin2_data_freed(void *context, u64 begin, u64 len);
+/* In-memory thin of @id, or NULL. Under meta_lock. */
+struct thin2_dev *thin2_dev_find(struct thin2_md *md, u32 id);
+
+/* ---- dm-thin2-dev.c ---- */
+
+struct thin2_dev *thin2_dev_create(struct thin2_md *md, const struct thin2_details *d);
+void thin2_dev_destroy(struct thin2_dev *th);	/* un-listed; drops its deltas */
+bool thin2_dev_is_dirty(struct thin2_dev *th);
+/* Turn entries of exclusive state @epoch into shared ones, in steps. Sleeps. */
+void thin2_dev_sweep(struct thin2_dev *th, unsigned int epoch);
+void thin2_dev_evict(struct thin2_dev *th, u64 nr);
+
+/* ---- dm-thin2-delta.c ---- */
+
+void thin2_delta_list_init(struct thin2_delta_list *l, unsigned int tag);
+void thin2_delta_list_add(struct thin2_delta_list *l, struct thin2_delta *d, s64 mapped);
+/* Free all entries; returns how many there were. */
+u64 thin2_delta_list_free(struct thin2_delta_list *l);
+
+struct thin2_net {
+	struct pdata_range *change;	/* sorted, disjoint; what the list amounts to */
+	u64 *change_seq;		/* of the record each comes from; only with want_seq */
+	unsigned int nr;
+	struct pdata_range *dead;	/* units that were mapped and superseded in the list */
+	unsigned int nr_dead;
+};
+
+/* What a list amounts to. -ENOMEM. Free with thin2_net_free(). */
+int __must_check thin2_delta_net(const struct thin2_delta_list *l, bool want_seq,
+				 struct thin2_net *net);
+void thin2_net_free(struct thin2_net *net);
+
+/* ---- dm-thin2-merge.c; under meta_lock ---- */
+
+void thin2_rt_init(struct thin2_dev *th, struct pdata_rt *rt);
+void thin2_rt_init_details(struct thin2_md *md, const struct thin2_details *d,
+			   struct pdata_rt *rt);
+/* Freeze what is there and merge all of it. */
+int __must_check thin2_merge_thin(struct thin2_dev *th);
+/* Merge a list that was frozen by the caller. */
+int __must_check thin2_merge_frozen(struct thin2_dev *th);
+void thin2_freeze_locked(struct thin2_dev *th);
+int __must_check thin2_delete_step(struct thin2_md *md, unsigned int leaves);
+
+/* Entries of a list that is merged and committed become clean; the list goes. */
+void thin2_merge_committed(struct thin2_dev *th);
+
+/* ---- dm-thin2-checkpoint.c; under meta_lock ---- */
+
+int __must_check thin2_commit(struct thin2_md *md);
+/* Ends a run of steps that returned @r: no transaction stays open. Returns what the caller returns. */
+int __must_check thin2_end_step(struct thin2_md *md, int r);
+/* Commit if fewer than @blocks can be allocated. */
+int __must_check thin2_step_room(struct thin2_md *md, u64 blocks);
+u64 thin2_reserve_blocks(struct thin2_md *md);
+/* Count changes that a merge step of @changes can make. */
+size_t thin2_step_entries(unsigned int changes);
+/* Blocks that such a step and the commit behind it can allocate. */
+u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes);
+
+/* ---- dm-thin2-replay.c ---- */
+
+int __must_check thin2_replay(struct thin2_md *md);
+
+#endif

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Merging: frozen delta lists go into the mapping trees, leaf by leaf, and
+ * deleted thins' trees are taken apart, both in bounded steps. After any step
+ * a commit may be written: applied_seq moves only when a whole list is in, and
+ * merging the same changes again finds them there and counts nothing twice.
+ *
+ * Everything here runs under meta_lock.
+ */
+#include "dm-thin2-internal.h"
+
+/* Dirty blocks after which a long merge writes a checkpoint in between. */
+#define MERGE_MAX_DIRTY_BLOCKS	8192
+
+/* ---- what a leaf becomes ---- */
+
+static struct pdata_count_log *count_log(struct thin2_md *md)
+{
+	return &md->data_sm.log;
+}
+
+/* References a tree gains (+1) or loses (-1) on the units that @r maps. */
+static int count_range(struct pdata_rt *rt, const struct pdata_range *r, s32 delta)
+{
+	struct thin2_md *md = rt->context;
+
+	if (r->kind != PDATA_RANGE_MAPPED)
+		return 0;
+	return pdata_count_log_add(count_log(md), r->value, r->len, delta, rt->owner, r->begin);
+}
+
+static int map_inc(struct pdata_rt *rt, const struct pdata_range *r)
+{
+	return count_range(rt, r, 1);
+}
+
+static int map_dec(struct pdata_rt *rt, const struct pdata_range *r)
+{
+	return count_range(rt, r, -1);
+}
+
+struct map_merge {
+	struct pdata_rt *rt;
+	struct pdata_rt_out *out;
+	const struct pdata_range *old;
+	unsigned int nr_old;
+	unsigned int i;		/* next old range */
+	u64 from;		/* part of old[i] below is dealt with */
+	s64 *mapped;
+};
+
+/* The rest of the old range the merge stands at, false at the end. */
+static bool old_rest(struct map_merge *m, struct pdata_range *r)
+{
+	const struct pdata_range *o;
+
+	while (m->i < m->nr_old && pdata_range_end(&m->old[m->i]) <= m->from)
+		m->i++;
+	if (m->i == m->nr_old)
+		return false;
+	o = &m->old[m->i];
+	pdata_range_clip(o, max(o->begin, m->from), pdata_range_end(o), r);
+	return true;
+}
+
+/* Old ranges below @to stay as they are. */
+static int keep_below(struct map_merge *m, u64 to)
+{
+	struct pdata_range r;
+	int ret;
+
+	while (old_rest(m, &r) && r.begin < to) {
+		if (pdata_range_end(&r) > to)
+			pdata_range_clip(&r, r.begin, to, &r);
+		ret = pdata_rt_emit(m->out, &r);
+		if (ret)
+			return ret;
+		m->from = pdata_range_end(&r);
+	}
+	return 0;
+}
+
+/* @c maps [begin, end), where nothing or something else was mapped. */
+static int count_gain(struct map_merge *m, const struct pdata_range *c, u64 begin, u64 end)
+{
+	struct pdata_range r;
+
+	if (c->kind != PDATA_RANGE_MAPPED || begin >= end)
+		return 0;
+	pdata_range_clip(c, begin, end, &r);
+	*m->mapped += r.len;
+	return count_range(m->rt, &r, 1);
+}
+
+/* Put @c in the place of what was there and count the differences. */
+static int replace(struct map_merge *m, const struct pdata_range *c)
+{
+	u64 pos = c->begin, end = pdata_range_end(c), stop;
+	struct pdata_range o;
+	int r;
+
+	while (old_rest(m, &o) && o.begin < end) {
+		stop = min(pdata_range_end(&o), end);
+		r = count_gain(m, c, pos, o.begin);
+		if (r)
+			return r;
+		pdata_range_clip(&o, o.begin, stop, &o);
+		pos = stop;
+		m->from = stop;
+		/* The same mapping again (replay of a partly merged list): no change. */
+		if (o.kind == PDATA_RANGE_MAPPED && c->kind == PDATA_RANGE_MAPPED &&
+		    o.value == c->value + (o.begin - c->begin))
+			continue;
+		r = count_gain(m, c, o.begin, stop);
+		if (!r)
+			r = count_range(m->rt, &o, -1);
+		if (r)
+			return r;
+		if (o.kind == PDATA_RANGE_MAPPED)
+			*m->mapped -= o.len;
+	}
+	r = count_gain(m, c, pos, end);
+	if (r)
+		return r;
+	m->from = end;
+	return c->kind == THIN2_CHANGE_UNMAP ? 0 : pdata_rt_emit(m->out, c);
+}
+
+/* pdata_rt_ops.apply of mapping trees: changes overwrite. */
+static int map_apply(struct pdata_rt *rt, const struct pdata_range *old, unsigned int nr_old,
+		     const struct pdata_range *change, unsigned int nr_change,
+		     struct pdata_rt_out *out)
+{
+	struct thin2_md *md = rt->context;
+	struct map_merge m = {
+		.rt = rt, .out = out, .old = old, .nr_old = nr_old,
+		.mapped = &md->merge_mapped,
+	};
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < nr_change && !r; i++) {
+		r = keep_below(&m, change[i].begin);
+		if (!r)
+			r = replace(&m, &change[i]);
+	}
+	return r ? r : keep_below(&m, ~0ull);
+}
+
+/* A leaf is lost: its interval reads as damaged, so that the merge can go on. */
+static int map_unreadable(struct pdata_rt *rt, u64 lo, u64 hi, int err,
+			  struct pdata_rt_out *out)
+{
+	struct thin2_md *md = rt->context;
+	/* A leaf holds no more than so many records of the greatest length (2 PiB). */
+	struct pdata_range r = {
+		.begin = lo,
+		.len = min(hi - lo, 128 * PDATA_REC_MAX_LEN),
+		.kind = PDATA_RANGE_DAMAGED,
+	};
+
+	pdata_err_limit("%s: mappings of uid %llu, units %llu to %llu, are lost and marked damaged: %s",
+			md->name, rt->owner, lo, hi, pdata_error_text(err));
+	return pdata_rt_emit(out, &r);
+}
+
+static const struct pdata_rt_ops map_ops = {
+	.codec = PDATA_CODEC_MAP_PLAIN,
+	.apply = map_apply,
+	.inc = map_inc,
+	.dec = map_dec,
+	.unreadable = map_unreadable,
+};
+
+void thin2_rt_init_details(struct thin2_md *md, const struct thin2_details *d,
+			   struct pdata_rt *rt)
+{
+	memset(rt, 0, sizeof(*rt));
+	rt->tm = &md->tm;
+	rt->ops = &map_ops;
+	rt->owner = d->uid;
+	rt->key_end = PDATA_MAX_UNITS;
+	rt->root = d->root;
+	rt->context = md;
+}
+
+void thin2_rt_init(struct thin2_dev *th, struct pdata_rt *rt)
+{
+	struct thin2_details d = { .uid = th->uid };
+
+	thin2_rt_init_details(th->md, &d, rt);
+}
+
+/* ---- merging a list ---- */
+
+/* Under th->lock: the active list is to be merged, a new one begins. */
+void thin2_freeze_locked(struct thin2_dev *th)
+{
+	lockdep_assert_held(&th->lock);
+	th->frozen = th->active;
+	INIT_LIST_HEAD(&th->frozen.list);
+	list_splice_tail_init(&th->active.list, &th->frozen.list);
+	thin2_delta_list_init(&th->active, 3 - th->frozen.tag);
+}
+
+static int merge_prepare(struct thin2_dev *th)
+{
+	struct thin2_net net;
+	int r;
+
+	r = thin2_delta_net(&th->frozen, false, &net);
+	if (r)
+		return r;
+	th->merge.change = net.change;
+	th->merge.nr = net.nr;
+	th->merge.pos = 0;
+	th->merge.dead = net.dead;
+	th->merge.nr_dead = net.nr_dead;
+	th->merge.seq = th->frozen.last_seq;
+	th->merge.done = false;
+	th->md->merged_seq = max(th->md->merged_seq, th->merge.seq);
+	return 0;
+}
+
+/*
+ * A step copies at most two shared leaves, its own and one that it is joined
+ * with; the changes may replace all of a leaf's ranges and cut some in two.
+ */
+size_t thin2_step_entries(unsigned int changes)
+{
+	const struct pdata_codec *codec = pdata_codec_find(PDATA_CODEC_MAP_PLAIN);
+
+	return 3 * codec->most_records + 3 * (size_t)changes;
+}
+
+u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes)
+{
+	struct thin2_details none = { 0 };
+	struct pdata_rt rt;
+
+	thin2_rt_init_details(md, &none, &rt);
+	return pdata_rt_update_blocks(&rt, changes) + THIN2_DETAILS_BLOCKS +
+	       pdata_sm_data_apply_blocks(&md->data_sm,
+					  count_log(md)->nr + thin2_step_entries(changes));
+}
+
+/* Room for a step; *changes is how many it may take. */
+static int merge_room(struct thin2_md *md, unsigned int *changes)
+{
+	int r;
+
+	if (pdata_fault(MERGE_STEP))
+		return -PDATA_E_FAULT;
+	*changes = THIN2_STEP_CHANGES;
+	r = pdata_count_log_reserve(count_log(md), thin2_step_entries(*changes));
+	if (r)
+		return r;
+	if (md->tm.nr_dirty <= MERGE_MAX_DIRTY_BLOCKS &&
+	    pdata_sm_free(&md->tm.sm, false) >= thin2_step_blocks(md, *changes))
+		return 0;
+	r = thin2_commit(md);
+	if (r)
+		return r;
+	if (pdata_sm_free(&md->tm.sm, false) < thin2_step_blocks(md, *changes))
+		*changes = THIN2_STEP_FEW;
+	return thin2_step_room(md, thin2_step_blocks(md, *changes));
+}
+
+static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
+{
+	struct thin2_merge *m = &th->merge;
+	struct thin2_md *md = th->md;
+	unsigned int done, changes;
+	int r;
+
+	r = merge_room(md, &changes);
+	if (r)
+		return r;
+	md->merge_mapped = 0;
+	r = pdata_rt_update(rt, m->change + m->pos, m->nr - m->pos, changes, &done);
+	if (r)
+		return r;
+	m->pos += done;
+	th->details.root = rt->root;
+	th->details.mapped_units += md->merge_mapped;
+	th->details_dirty = true;
+	cond_resched();
+	return 0;
+}
+
+/* Units that were allocated and superseded within the list: up and down again. */
+static int merge_dead(struct thin2_dev *th)
+{
+	struct pdata_count_log *log = count_log(th->md);
+	const struct pdata_range *d;
+	unsigned int i;
+	int r;
+
+	r = pdata_count_log_reserve(log, 2 * (size_t)th->merge.nr_dead);
+	for (i = 0; i < th->merge.nr_dead && !r; i++) {
+		d = &th->merge.dead[i];
+		r = pdata_count_log_add(log, d->value, d->len, 1, th->uid, d->begin);
+		if (!r)
+			r = pdata_count_log_add(log, d->value, d->len, -1, th->uid, d->begin);
+	}
+	return r;
+}
+
+int thin2_merge_frozen(struct thin2_dev *th)
+{
+	struct thin2_merge *m = &th->merge;
+	struct thin2_md *md = th->md;
+	struct pdata_rt rt;
+	int r;
+
+	lockdep_assert_held(&md->meta_lock);
+	if (!th->frozen.nr || m->done)
+		return 0;
+	if (!m->change) {
+		r = merge_prepare(th);
+		if (r)
+			return r;
+	}
+	thin2_rt_init_details(md, &th->details, &rt);
+	rt.seq = m->seq;
+	while (m->pos < m->nr) {
+		rt.root = th->details.root;
+		r = merge_step(th, &rt);
+		if (r)
+			return r;
+	}
+	r = merge_dead(th);
+	if (r)
+		return r;
+	atomic64_add(th->frozen.nr, &md->nr_merged);
+	th->details.applied_seq = m->seq;
+	th->details_dirty = true;
+	m->done = true;
+	return 0;
+}
+
+int thin2_merge_thin(struct thin2_dev *th)
+{
+	unsigned long flags;
+	int r;
+
+	r = thin2_merge_frozen(th);	/* one left over from an attempt that failed */
+	if (r)
+		return r;
+	if (th->merge.done) {
+		r = thin2_commit(th->md);
+		if (r)
+			return r;
+	}
+	spin_lock_irqsave(&th->lock, flags);
+	if (th->active.nr)
+		thin2_freeze_locked(th);
+	spin_unlock_irqrestore(&th->lock, flags);
+	return thin2_merge_frozen(th);
+}
+
+/* ---- after the commit: entries are clean, the list goes ---- */
+
+/*
+ * An entry became clean: join it with neighbours of equal value. Failing to
+ * join for lack of memory costs an entry, nothing else. Under th->lock.
+ */
+static void join_entry(struct thin2_dev *th, u64 begin, u64 end, u64 value)
+{
+	u64 join_begin = begin, join_end = end, eb, ee, other;
+
+	if (begin && pdata_rm_entry(th->rm, begin - 1, &eb, &ee, &other) && other == value)
+		join_begin = eb;
+	if (end < PDATA_MAX_UNITS && pdata_rm_entry(th->rm, end, &eb, &ee, &other) &&
+	    other == value)
+		join_end = ee;
+	if ((join_begin < begin || join_end > end) &&
+	    pdata_rm_store(th->rm, join_begin, join_end, value))
+		return;
+}
+
+/* Clean the entries that one record made. Under th->lock. */
+static void clean_record(struct thin2_dev *th, const struct thin2_delta *d, unsigned int tag)
+{
+	u64 pos, eb, ee, value;
+
+	for (pos = d->vbegin; pos < thin2_delta_end(d); pos = ee) {
+		if (!pdata_rm_entry(th->rm, pos, &eb, &ee, &value) ||
+		    pdata_rm_dirty(value) != tag)
+			continue;
+		value = pdata_rm_set_dirty(value, 0);
+		pdata_rm_flip(th->rm, eb, ee, value);
+		join_entry(th, eb, ee, value);
+	}
+}
+
+void thin2_merge_committed(struct thin2_dev *th)
+{
+	const struct thin2_delta *d;
+	unsigned long flags;
+	unsigned int n = 0;
+	u64 nr;
+
+	if (!th->merge.done)
+		return;
+	spin_lock_irqsave(&th->lock, flags);
+	list_for_each_entry(d, &th->frozen.list, list) {
+		clean_record(th, d, th->frozen.tag);
+		if (!(++n % 64)) {
+			/* Nobody but us, under meta_lock, touches the frozen list. */
+			spin_unlock_irqrestore(&th->lock, flags);
+			cond_resched();
+			spin_lock_irqsave(&th->lock, flags);
+		}
+	}
+	spin_unlock_irqrestore(&th->lock, flags);
+
+	nr = thin2_delta_list_free(&th->frozen);
+	atomic64_sub(nr, &th->md->nr_dirty);
+	kvfree(th->merge.change);
+	kvfree(th->merge.dead);
+	memset(&th->merge, 0, sizeof(th->merge));
+}
+
+/* ---- deleted thins ---- */
+
+static u64 delete_blocks(struct thin2_md *md, size_t entries)
+{
+	return THIN2_DETAILS_BLOCKS +
+	       pdata_sm_data_apply_blocks(&md->data_sm, count_log(md)->nr + entries);
+}
+
+/*
+ * No commit may come between a step and the entry that holds its cursor, so
+ * room for all steps is made before the first; for fewer when space is short.
+ */
+static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned int leaves)
+{
+	const size_t each = pdata_codec_find(PDATA_CODEC_MAP_PLAIN)->most_records;
+	struct pdata_rt rt;
+	int r;
+
+	while (leaves > 1 && pdata_sm_free(&md->tm.sm, false) < delete_blocks(md, leaves * each))
+		leaves /= 2;
+	r = pdata_count_log_reserve(count_log(md), leaves * each);
+	if (!r)
+		r = thin2_step_room(md, delete_blocks(md, leaves * each));
+	thin2_rt_init_details(md, d, &rt);
+	while (leaves-- && !r && rt.root)
+		r = pdata_rt_del_step(&rt, &d->delete_cursor);
+	d->root = rt.root;
+	return r < 0 ? r : 0;
+}
+
+int thin2_delete_step(struct thin2_md *md, unsigned int leaves)
+{
+	struct pdata_view view = { .tm = &md->tm };
+	struct pdata_details_disk disk;
+	struct thin2_details d;
+	u64 uid;
+	int r;
+
+	if (!md->nr_deleting)
+		return 0;
+	r = pdata_btree_next(&md->deleting, &view, md->deleting.root, 0, &uid, &disk);
+	if (r == -PDATA_E_NOT_FOUND) {
+		md->nr_deleting = 0;
+		return 0;
+	}
+	if (r)
+		return r;
+	thin2_details_unpack(&disk, &d);
+	r = delete_some(md, &d, leaves);
+	if (r)
+		return r;
+	if (!d.root) {
+		md->nr_deleting--;
+		return pdata_btree_remove(&md->deleting, uid);
+	}
+	thin2_details_pack(&d, &disk);
+	return pdata_btree_insert(&md->deleting, uid, &disk);
+}

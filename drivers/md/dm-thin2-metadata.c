@@ -1,0 +1,725 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A pool's metadata: opening and formatting, the operations behind messages,
+ * and views of the whole.
+ *
+ * Create, snapshot, delete, hold, resize and transaction id are checkpoints,
+ * not journal records, so that replay only ever rebuilds deltas.
+ */
+#include "dm-thin2-internal.h"
+
+/* ---- small things ---- */
+
+int thin2_fail(struct thin2_md *md, int r, const char *what)
+{
+	if (!READ_ONCE(md->failed)) {
+		WRITE_ONCE(md->failed, r);
+		pdata_err("%s: %s failed: %s (%d); no more changes, the last checkpoint stands",
+			  md->name, what, pdata_error_text(r), pdata_to_errno(r));
+	}
+	thin2_wake(md);
+	return r;
+}
+
+int thin2_check_writable(struct thin2_md *md)
+{
+	if (md->read_only)
+		return -PDATA_E_READ_ONLY;
+	return READ_ONCE(md->failed) ? -PDATA_E_FAILED : 0;
+}
+
+void thin2_wake(struct thin2_md *md)
+{
+	if (md->ops)
+		md->ops->wake(md->context);
+}
+
+void thin2_details_unpack(const struct pdata_details_disk *d, struct thin2_details *details)
+{
+	details->uid = le64_to_cpu(d->uid);
+	details->root = le64_to_cpu(d->root);
+	details->applied_seq = le64_to_cpu(d->applied_seq);
+	details->mapped_units = le64_to_cpu(d->mapped_units);
+	details->origin_uid = le64_to_cpu(d->origin_uid);
+	details->origin_seq = le64_to_cpu(d->origin_seq);
+	details->created_gen = le64_to_cpu(d->created_gen);
+	details->delete_cursor = le64_to_cpu(d->delete_cursor);
+	details->transaction_id = le64_to_cpu(d->transaction_id);
+	details->id = le32_to_cpu(d->id);
+	details->flags = le32_to_cpu(d->flags);
+	details->create_time = le32_to_cpu(d->create_time);
+	details->snap_time = le32_to_cpu(d->snap_time);
+	memcpy(details->name, d->name, sizeof(details->name));
+}
+
+void thin2_details_pack(const struct thin2_details *details, struct pdata_details_disk *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->uid = cpu_to_le64(details->uid);
+	d->root = cpu_to_le64(details->root);
+	d->applied_seq = cpu_to_le64(details->applied_seq);
+	d->mapped_units = cpu_to_le64(details->mapped_units);
+	d->origin_uid = cpu_to_le64(details->origin_uid);
+	d->origin_seq = cpu_to_le64(details->origin_seq);
+	d->created_gen = cpu_to_le64(details->created_gen);
+	d->delete_cursor = cpu_to_le64(details->delete_cursor);
+	d->transaction_id = cpu_to_le64(details->transaction_id);
+	d->id = cpu_to_le32(details->id);
+	d->flags = cpu_to_le32(details->flags);
+	d->create_time = cpu_to_le32(details->create_time);
+	d->snap_time = cpu_to_le32(details->snap_time);
+	memcpy(d->name, details->name, sizeof(d->name));
+}
+
+int thin2_details_read(struct thin2_md *md, u32 id, struct thin2_details *d)
+{
+	struct pdata_view view = { .tm = &md->tm };
+	struct pdata_details_disk disk;
+	int r;
+
+	r = pdata_btree_lookup(&md->details, &view, md->details.root, id, &disk);
+	if (!r)
+		thin2_details_unpack(&disk, d);
+	return r;
+}
+
+int thin2_details_write(struct thin2_md *md, const struct thin2_details *d)
+{
+	struct pdata_details_disk disk;
+
+	thin2_details_pack(d, &disk);
+	return pdata_btree_insert(&md->details, d->id, &disk);
+}
+
+struct thin2_dev *thin2_dev_find(struct thin2_md *md, u32 id)
+{
+	struct thin2_dev *th;
+
+	list_for_each_entry(th, &md->thins, list)
+		if (th->id == id)
+			return th;
+	return NULL;
+}
+
+/* ---- opening ---- */
+
+static void fill_format(const struct thin2_md_params *p, struct pdata_super *sb)
+{
+	u8 uuid[PDATA_UUID_SIZE];
+
+	get_random_bytes(uuid, sizeof(uuid));
+	pdata_super_init(sb, uuid, p->io->nr_blocks);
+	if (p->journal_blocks)
+		sb->journal_blocks = p->journal_blocks;
+	sb->data_units = p->data_units;
+	sb->data_block_size = p->data_block_size;
+}
+
+/* The superblock to start from: read, or written first. */
+static int open_super(const struct thin2_md_params *p, struct pdata_super *sb)
+{
+	int r = pdata_super_read(p->io, sb);
+
+	if (r < 0)
+		return r;
+	if (r == PDATA_SB_ZEROED) {
+		if (p->read_only)
+			return -PDATA_E_UNFORMATTED_RO;
+		fill_format(p, sb);
+		return pdata_super_format(p->io, sb);
+	}
+	if (p->io->nr_blocks < sb->meta_blocks) {
+		pdata_err("%s: metadata device has %llu blocks, its superblock says %llu",
+			  p->name, p->io->nr_blocks, sb->meta_blocks);
+		return -PDATA_E_SHRUNK;
+	}
+	/* Tools open the metadata alone. */
+	if (p->data_units && p->data_units < sb->data_units) {
+		pdata_err("%s: data device has %llu units of 4 KiB, the superblock says %llu",
+			  p->name, p->data_units, sb->data_units);
+		return -PDATA_E_SHRUNK;
+	}
+	return 0;
+}
+
+static void init_trees(struct thin2_md *md)
+{
+	md->details.tm = &md->tm;
+	md->details.owner = PDATA_OWNER_DETAILS;
+	md->details.value.size = sizeof(struct pdata_details_disk);
+	md->details.root = md->sb.details_root;
+	md->deleting = md->details;
+	md->deleting.owner = PDATA_OWNER_DELETING;
+	md->deleting.root = md->sb.deleting_root;
+}
+
+static int count_entry(void *context, u64 key, const void *value)
+{
+	u64 *nr = context;
+
+	(*nr)++;
+	return 0;
+}
+
+static int open_layers(struct thin2_md *md, const struct thin2_md_params *p)
+{
+	struct pdata_view view = { .tm = &md->tm };
+	int r;
+
+	pdata_bm_init(&md->bm, p->io, md->sb.uuid, md->sb.meta_blocks, md->name);
+	r = pdata_tm_init(&md->tm, &md->bm, &md->sb);
+	if (r)
+		return r;
+	if (p->limits)
+		md->tm.limits = *p->limits;
+	/* Admission keeps the reserve (update_admission()); what runs may use it. */
+	md->tm.use_reserve = true;
+	init_trees(md);
+	r = pdata_sm_data_init(&md->data_sm, &md->tm, &md->sb);
+	if (r)
+		goto bad_sm;
+	r = pdata_alloc_init(&md->alloc, &md->tm, &md->data_sm, md->sb.data_units,
+			     p->group_units ? p->group_units : PDATA_GROUP_UNITS);
+	if (r)
+		goto bad_alloc;
+	md->data_sm.freed = thin2_data_freed;
+	md->data_sm.context = md;
+	r = pdata_journal_init(&md->journal, p->io, &md->sb, md->name);
+	if (r)
+		goto bad_journal;
+	if (p->journal_records)
+		md->journal.records_max = p->journal_records;
+	r = pdata_btree_walk(&md->deleting, &view, md->deleting.root, NULL, count_entry,
+			     &md->nr_deleting);
+	if (!r)
+		return 0;
+	pdata_journal_exit(&md->journal);
+bad_journal:
+	pdata_alloc_exit(&md->alloc);
+bad_alloc:
+	pdata_sm_data_exit(&md->data_sm);
+bad_sm:
+	pdata_tm_exit(&md->tm);
+	return r;
+}
+
+static void close_layers(struct thin2_md *md)
+{
+	struct thin2_dev *th, *tmp;
+
+	list_for_each_entry_safe(th, tmp, &md->thins, list)
+		thin2_dev_destroy(th);
+	pdata_journal_exit(&md->journal);
+	pdata_alloc_exit(&md->alloc);
+	pdata_sm_data_exit(&md->data_sm);
+	pdata_tm_exit(&md->tm);
+}
+
+/* A held tree becomes one to delete: activation and put_root drop it like this. */
+static int drop_hold(struct thin2_md *md, const struct pdata_hold *hold)
+{
+	struct pdata_details_disk disk;
+	struct thin2_details d = { 0 };
+	int r;
+
+	if (!hold->root)
+		return 0;
+	d.uid = md->sb.next_uid++;
+	d.root = hold->root;
+	d.id = hold->id;
+	d.flags = PDATA_THIN_DELETING;
+	d.created_gen = md->tm.generation;
+	thin2_details_pack(&d, &disk);
+	r = pdata_btree_insert(&md->deleting, d.uid, &disk);
+	if (!r)
+		md->nr_deleting++;
+	return r;
+}
+
+/* The first checkpoint of an activation: from now on the device is in use. */
+static int activate(struct thin2_md *md, const struct thin2_md_params *p)
+{
+	unsigned int i;
+	int r;
+
+	if (md->replayed) {
+		r = pdata_sm_scrub(&md->tm.sm);
+		if (r)
+			return r;
+	}
+	for (i = 0; i < md->sb.nr_holds; i++) {
+		r = drop_hold(md, &md->sb.hold[i]);
+		if (r)
+			return r;
+	}
+	memset(md->sb.hold, 0, sizeof(md->sb.hold));
+	md->sb.nr_holds = 0;
+	md->sb.flags &= ~PDATA_SB_CLEAN;
+	md->sb.data_block_size = p->data_block_size;
+	if (p->data_units > md->sb.data_units) {
+		r = pdata_alloc_grow(&md->alloc, p->data_units);
+		if (r)
+			return r;
+		md->sb.data_units = p->data_units;
+	}
+	if (p->io->nr_blocks > md->sb.meta_blocks) {
+		r = pdata_sm_grow(&md->tm.sm, p->io->nr_blocks);
+		if (r)
+			return r;
+		md->sb.meta_blocks = p->io->nr_blocks;
+	}
+	return thin2_commit(md);
+}
+
+static struct thin2_md *md_alloc(const struct thin2_md_params *p)
+{
+	struct thin2_md *md = kzalloc(sizeof(*md), GFP_KERNEL);
+
+	if (!md)
+		return NULL;
+	md->name = p->name;
+	md->io = p->io;
+	md->ops = p->ops;
+	md->context = p->context;
+	md->read_only = p->read_only;
+	md->max_dirty = p->max_dirty ? p->max_dirty : THIN2_MAX_DIRTY;
+	mutex_init(&md->meta_lock);
+	mutex_init(&md->flush_lock);
+	INIT_LIST_HEAD(&md->thins);
+	return md;
+}
+
+int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
+{
+	struct thin2_md *md = md_alloc(p);
+	int r;
+
+	if (!md)
+		return -ENOMEM;
+	r = open_super(p, &md->sb);
+	if (r)
+		goto bad;
+	r = open_layers(md, p);
+	if (r)
+		goto bad;
+	md->roots_gen = md->sb.generation;
+	mutex_lock(&md->meta_lock);
+	md->replayed = !(md->sb.flags & PDATA_SB_CLEAN);
+	r = md->replayed ? thin2_replay(md) : 0;
+	if (!r && !p->read_only)
+		r = activate(md, p);
+	mutex_unlock(&md->meta_lock);
+	if (r) {
+		close_layers(md);
+		goto bad;
+	}
+	*result = md;
+	return 0;
+bad:
+	mutex_destroy(&md->flush_lock);
+	mutex_destroy(&md->meta_lock);
+	kfree(md);
+	return r;
+}
+
+void thin2_md_abandon(struct thin2_md *md)
+{
+	close_layers(md);
+	mutex_destroy(&md->flush_lock);
+	mutex_destroy(&md->meta_lock);
+	kfree(md);
+}
+
+int thin2_md_close(struct thin2_md *md)
+{
+	int r = 0;
+
+	if (!md->read_only) {
+		r = thin2_checkpoint(md);
+		mutex_lock(&md->meta_lock);
+		if (!r) {
+			md->sb.flags |= PDATA_SB_CLEAN;
+			r = thin2_commit(md);
+		}
+		mutex_unlock(&md->meta_lock);
+	}
+	thin2_md_abandon(md);
+	return r;
+}
+
+/* pdata_sm_data.freed: nobody refers to these units in the version being built. */
+int thin2_data_freed(void *context, u64 begin, u64 len)
+{
+	struct thin2_md *md = context;
+
+	return pdata_alloc_quarantine(&md->alloc, begin, len);
+}
+
+int thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks)
+{
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = thin2_check_writable(md);
+	if (r)
+		goto out;
+	if (data_units < md->sb.data_units || meta_blocks < md->sb.meta_blocks) {
+		pdata_err("%s: devices have %llu units of data, %llu blocks of metadata; recorded are %llu and %llu",
+			  md->name, data_units, meta_blocks, md->sb.data_units,
+			  md->sb.meta_blocks);
+		r = -PDATA_E_SHRUNK;
+		goto out;
+	}
+	if (data_units == md->sb.data_units && meta_blocks == md->sb.meta_blocks)
+		goto out;
+	if (meta_blocks > md->sb.meta_blocks) {
+		r = pdata_sm_grow(&md->tm.sm, meta_blocks);
+		if (r)
+			goto out;
+		md->sb.meta_blocks = meta_blocks;
+	}
+	/* Units beyond the recorded end are handed out only when it is recorded. */
+	md->sb.data_units = data_units;
+	r = thin2_commit(md);
+	if (!r)
+		r = pdata_alloc_grow(&md->alloc, data_units);
+	thin2_wake(md);
+out:
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+/* ---- messages ---- */
+
+/* A message that needs new metadata is refused before it changes anything. */
+static int operation_begin(struct thin2_md *md, bool needs_space)
+{
+	int r = thin2_check_writable(md);
+
+	if (r || !needs_space)
+		return r;
+	if (READ_ONCE(md->admit))
+		return 0;
+	r = thin2_commit(md);	/* quarantine may come free */
+	if (r)
+		return r;
+	return READ_ONCE(md->admit) ? 0 : -PDATA_E_META_NOSPC;
+}
+
+/* End a message: commit what it did, or give up on a transaction left half done. */
+static int operation_end(struct thin2_md *md, int r, const char *what)
+{
+	return r ? thin2_fail(md, r, what) : thin2_commit(md);
+}
+
+static void new_details(struct thin2_md *md, u32 id, struct thin2_details *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->uid = md->sb.next_uid++;
+	d->id = id;
+	d->created_gen = md->tm.generation;
+	d->transaction_id = md->sb.transaction_id;
+	d->create_time = md->sb.time;
+	d->snap_time = md->sb.time;
+}
+
+/* 0 if there is no thin of that id. */
+static int check_absent(struct thin2_md *md, u32 id)
+{
+	struct thin2_details d;
+	int r = thin2_details_read(md, id, &d);
+
+	if (!r)
+		return -PDATA_E_EXISTS;
+	return r == -PDATA_E_NOT_FOUND ? 0 : r;
+}
+
+int thin2_create(struct thin2_md *md, u32 id)
+{
+	struct thin2_details d;
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = operation_begin(md, true);
+	if (!r)
+		r = check_absent(md, id);
+	if (!r) {
+		new_details(md, id, &d);
+		r = operation_end(md, thin2_details_write(md, &d), "creating a thin");
+	}
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+/*
+ * The cut: after it, nothing that is written to the origin in place or appended
+ * to its frozen list can reach the snapshot, and all that came before is in.
+ * Writes in flight that map something new end up behind the cut: their records
+ * follow, and nobody was told that they are done.
+ */
+static void cut_origin(struct thin2_dev *th, u32 time)
+{
+	unsigned int next = (th->epoch + 1) % 3;
+	unsigned long flags;
+
+	if (th->epoch_used[next])
+		thin2_dev_sweep(th, next);
+	spin_lock_irqsave(&th->lock, flags);
+	th->snap_busy = true;
+	WRITE_ONCE(th->epoch, next);
+	th->snap_time = time;
+	if (th->active.nr)
+		thin2_freeze_locked(th);
+	spin_unlock_irqrestore(&th->lock, flags);
+}
+
+/*
+ * Bring all of an origin's changes up to now into its tree and stop sharing new
+ * ones: from here on its births are of a new time. On failure no transaction
+ * stays open; a cut without a snapshot only makes later writes ask the trees.
+ */
+static int prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d)
+{
+	struct thin2_dev *th = thin2_dev_find(md, id);
+	int r;
+
+	if (md->sb.time == ~0u)
+		return -PDATA_E_LIMIT;
+	/* Most of the list goes first, so that little is left at the cut. */
+	r = th ? thin2_merge_thin(th) : 0;
+	if (!r)
+		r = thin2_commit(md);
+	if (r)
+		return thin2_end_step(md, r);
+	md->sb.time++;
+	if (th) {
+		cut_origin(th, md->sb.time);
+		md->ops->drain(md->context);
+		r = thin2_merge_frozen(th);
+		if (r)
+			return thin2_end_step(md, r);
+		th->details.snap_time = md->sb.time;
+		th->details_dirty = true;
+		*d = th->details;
+		return 0;
+	}
+	r = thin2_details_read(md, id, d);
+	if (r)
+		return r;
+	d->snap_time = md->sb.time;
+	r = thin2_details_write(md, d);
+	return r ? thin2_end_step(md, r) : 0;
+}
+
+static void origin_done(struct thin2_md *md, u32 id)
+{
+	struct thin2_dev *th = thin2_dev_find(md, id);
+
+	if (th)
+		WRITE_ONCE(th->snap_busy, false);
+	thin2_wake(md);
+}
+
+/* The new entry beside a prepared origin. */
+static int add_snap(struct thin2_md *md, u32 id, const struct thin2_details *origin)
+{
+	struct thin2_details d;
+	int r = 0;
+
+	new_details(md, id, &d);
+	d.root = origin->root;
+	d.mapped_units = origin->mapped_units;
+	d.origin_uid = origin->uid;
+	d.origin_seq = origin->applied_seq;
+	if (d.root)
+		r = pdata_tm_inc(&md->tm, d.root);
+	return r ? r : thin2_details_write(md, &d);
+}
+
+int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
+{
+	struct thin2_details od;
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = operation_begin(md, true);
+	if (!r)
+		r = check_absent(md, id);
+	if (!r)
+		r = thin2_details_read(md, origin, &od);
+	if (!r)
+		r = prepare_origin(md, origin, &od);
+	if (!r)
+		r = operation_end(md, add_snap(md, id, &od), "taking a snapshot");
+	origin_done(md, origin);
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+/* Units that only a deleted thin's un-merged changes know: up and down in the counts. */
+static int drop_deltas(struct thin2_md *md, struct thin2_dev *th)
+{
+	struct pdata_count_log *log = &md->data_sm.log;
+	const struct thin2_delta *d;
+	int r;
+
+	r = pdata_count_log_reserve(log, 2 * th->active.nr);
+	list_for_each_entry(d, &th->active.list, list) {
+		if (r)
+			break;
+		if (d->kind != PDATA_REC_MAP)
+			continue;
+		r = pdata_count_log_add(log, d->phys, d->len, 1, th->uid, d->vbegin);
+		if (!r)
+			r = pdata_count_log_add(log, d->phys, d->len, -1, th->uid, d->vbegin);
+	}
+	return r;
+}
+
+static int delete_thin(struct thin2_md *md, u32 id, struct thin2_details *d)
+{
+	struct thin2_dev *th = thin2_dev_find(md, id);
+	struct pdata_details_disk disk;
+	int r;
+
+	if (th) {
+		/* A frozen list may be half way in the tree: only a whole merge is plain. */
+		r = thin2_merge_frozen(th);
+		if (!r)
+			r = drop_deltas(md, th);
+		if (r)
+			return r;
+		*d = th->details;
+		thin2_dev_destroy(th);
+	}
+	r = pdata_btree_remove(&md->details, id);
+	if (r || !d->root)
+		return r;
+	d->flags |= PDATA_THIN_DELETING;
+	d->delete_cursor = 0;
+	thin2_details_pack(d, &disk);
+	r = pdata_btree_insert(&md->deleting, d->uid, &disk);
+	if (!r)
+		md->nr_deleting++;
+	return r;
+}
+
+int thin2_delete(struct thin2_md *md, u32 id)
+{
+	struct thin2_details d;
+	struct thin2_dev *th;
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = operation_begin(md, false);
+	if (!r)
+		r = thin2_details_read(md, id, &d);
+	th = thin2_dev_find(md, id);
+	if (!r && th && th->open_count)
+		r = -PDATA_E_BUSY;
+	if (!r) {
+		r = operation_end(md, delete_thin(md, id, &d), "deleting a thin");
+		WRITE_ONCE(md->may_free, true);
+	}
+	mutex_unlock(&md->meta_lock);
+	thin2_wake(md);
+	return r;
+}
+
+int thin2_set_transaction_id(struct thin2_md *md, u64 old, u64 new)
+{
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = operation_begin(md, false);
+	if (!r && md->sb.transaction_id != old) {
+		pdata_warn("%s: transaction id is %llu, not %llu", md->name,
+			   md->sb.transaction_id, old);
+		r = -PDATA_E_TXN_ID;
+	}
+	if (!r) {
+		md->sb.transaction_id = new;
+		r = operation_end(md, 0, "setting the transaction id");
+	}
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+/* ---- held roots ---- */
+
+static struct pdata_hold *hold_find(struct thin2_md *md, u32 id)
+{
+	unsigned int i;
+
+	for (i = 0; i < md->sb.nr_holds; i++)
+		if (md->sb.hold[i].kind == PDATA_HOLD_ROOT && md->sb.hold[i].id == id)
+			return &md->sb.hold[i];
+	return NULL;
+}
+
+/* As for a snapshot: what the held tree maps is not overwritten later. */
+static int add_hold(struct thin2_md *md, const struct thin2_details *d,
+		    struct thin2_root *result)
+{
+	struct pdata_hold *hold = &md->sb.hold[md->sb.nr_holds];
+	int r = 0;
+
+	if (d->root)
+		r = pdata_tm_inc(&md->tm, d->root);
+	if (r)
+		return r;
+	hold->root = d->root;
+	hold->uid = d->uid;
+	hold->id = d->id;
+	hold->kind = PDATA_HOLD_ROOT;
+	hold->generation = md->tm.generation;
+	md->sb.nr_holds++;
+	result->root = d->root;
+	result->mapped_units = d->mapped_units;
+	result->generation = hold->generation;
+	return 0;
+}
+
+int thin2_get_root(struct thin2_md *md, u32 id, struct thin2_root *result)
+{
+	struct thin2_details d;
+	struct thin2_dev *th;
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = operation_begin(md, true);
+	if (!r)
+		r = thin2_details_read(md, id, &d);
+	th = thin2_dev_find(md, id);
+	if (!r && ((th && th->open_count) || hold_find(md, id)))
+		r = -PDATA_E_BUSY;
+	if (!r && md->sb.nr_holds == PDATA_MAX_HOLDS)
+		r = -PDATA_E_LIMIT;
+	if (!r)
+		r = prepare_origin(md, id, &d);
+	if (!r)
+		r = operation_end(md, add_hold(md, &d, result), "holding a root");
+	origin_done(md, id);
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+int thin2_put_root(struct thin2_md *md, u32 id)
+{
+	struct pdata_hold *hold;
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = operation_begin(md, false);
+	hold = hold_find(md, id);
+	if (!r && !hold)
+		r = -PDATA_E_NOT_FOUND;
+	if (!r) {
+		r = drop_hold(md, hold);
+		*hold = md->sb.hold[--md->sb.nr_holds];
+		memset(&md->sb.hold[md->sb.nr_holds], 0, sizeof(*hold));
+		r = operation_end(md, r, "letting go of a root");
+	}
+	mutex_unlock(&md->meta_lock);
+	return r;
+}

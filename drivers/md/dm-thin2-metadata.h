@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The metadata of one pool: thins, their range maps and delta lists, the
+ * journal, merging, checkpoints and replay. Shared by kernel and userspace.
+ *
+ * A write to fresh or shared space goes
+ *
+ *	thin2_lookup()		what is there? (RCU, no lock)
+ *	thin2_write_begin()	allocate, reserve, enter the range as pending
+ *	... data write ...
+ *	thin2_write_end()	flip the entry, append the record: cannot fail
+ *	thin2_flush()		make records durable (FLUSH, FUA)
+ *	thin2_checkpoint()	in the background: merge deltas, commit
+ *
+ * Locks, outermost first:
+ *	md->meta_lock	mutex: trees, transaction, thins, merge state
+ *	md->flush_lock	mutex: one journal batch at a time
+ *	th->lock	spinlock, irq-safe: range-map changes, delta list, epoch
+ *	journal.lock, stream and group locks: spinlocks, innermost
+ *
+ * Lookups take no lock. Units are 4 KiB. Functions return 0 or a negated code
+ * of pdata-error.h; the caller maps it at the edge with pdata_to_errno().
+ */
+#ifndef DM_THIN2_METADATA_H
+#define DM_THIN2_METADATA_H
+
+#include "persistent-data/pdata-alloc.h"
+#include "persistent-data/pdata-btree.h"
+#include "persistent-data/pdata-fault.h"
+#include "persistent-data/pdata-journal.h"
+#include "persistent-data/pdata-range-map.h"
+#include "persistent-data/pdata-range-tree.h"
+
+#define THIN2_MAX_DIRTY		(1u << 19)	/* un-merged records a pool */
+#define THIN2_MAX_ID		0xffffffffu
+
+struct thin2_md;
+struct thin2_dev;
+
+/*
+ * What the metadata needs from the side that moves data. All may sleep except
+ * wake(). None is called with a spinlock held except wake().
+ */
+struct thin2_md_ops {
+	/* Make all data writes that have completed durable. Errno of the device. */
+	int (*flush_data)(void *context);
+	/* Return when every bio that was issued to the data device before has completed. */
+	void (*drain)(void *context);
+	/*
+	 * These units are free in a durable checkpoint and drained (struct
+	 * pdata_freed). Pass them down, then call thin2_release() with the list,
+	 * from here or later from anywhere that may sleep.
+	 */
+	void (*freed)(void *context, struct list_head *batch);
+	/*
+	 * Something that somebody may wait for has changed: a pending write
+	 * ended, a checkpoint or journal write is done, space came back. Any
+	 * context, spinlocks may be held: queue work, nothing else.
+	 */
+	void (*wake)(void *context);
+};
+
+struct thin2_md_params {
+	struct pdata_io *io;		/* metadata device, outlives the thin2_md */
+	const char *name;		/* for log lines, outlives the thin2_md */
+	u64 data_units;			/* size of the data device */
+	u32 data_block_size;		/* the table's, sectors */
+	bool read_only;			/* write nothing, not even a replay's result */
+	const struct thin2_md_ops *ops;	/* NULL with read_only in tools */
+	void *context;
+
+	/* For tests; 0 = default. */
+	u64 journal_blocks;		/* when formatting */
+	unsigned int journal_records;	/* a block */
+	u64 group_units;
+	unsigned int max_dirty;
+	const struct pdata_limits *limits;
+};
+
+/* A list of mapping changes not yet in the tree, in order of their records. */
+struct thin2_delta {
+	struct list_head list;
+	u64 seq;
+	u64 vbegin;
+	u64 phys;
+	u32 len;
+	u32 birth;
+	u8 kind;		/* enum pdata_record_kind */
+};
+
+struct thin2_delta_list {
+	struct list_head list;	/* struct thin2_delta */
+	u64 nr;
+	u64 first_seq;		/* 0 = empty */
+	u64 last_seq;
+	u64 high;		/* one past the highest unit a record maps */
+	s64 mapped;		/* units these changes add to the mapped ones, as far as known */
+	unsigned int tag;	/* dirty tag of range-map entries they made: 1 or 2 */
+};
+
+/* Progress of merging a frozen list; guarded by meta_lock. */
+struct thin2_merge {
+	struct pdata_range *change;	/* net, sorted; consumed from pos on */
+	unsigned int nr;
+	unsigned int pos;
+	struct pdata_range *dead;	/* allocated and superseded before any merge */
+	unsigned int nr_dead;
+	u64 seq;			/* applied_seq when done */
+	bool done;			/* all merged, waits for the commit */
+};
+
+struct thin2_details {
+	u64 uid;
+	u64 root;
+	u64 applied_seq;
+	u64 mapped_units;
+	u64 origin_uid;
+	u64 origin_seq;
+	u64 created_gen;
+	u64 delete_cursor;
+	u64 transaction_id;
+	u32 id;
+	u32 flags;
+	u32 create_time;
+	u32 snap_time;
+	u8 name[32];
+};
+
+struct thin2_dev {
+	struct thin2_md *md;
+	u32 id;
+	u64 uid;
+	struct pdata_range_map *rm;	/* read under RCU */
+	struct pdata_stream stream;	/* own lock */
+
+	spinlock_t lock;		/* guards down to the next comment */
+	unsigned int epoch;		/* 0..2: state EXCL0 + epoch is exclusive now; READ_ONCE by lookups */
+	u32 snap_time;			/* births below it may be shared */
+	bool snap_busy;			/* a snapshot was cut and is not committed yet */
+	bool epoch_used[3];		/* entries of that state may exist */
+	struct thin2_delta_list active;
+	struct thin2_delta_list frozen;
+	u64 last_seq;			/* of the last record appended */
+	u64 version;			/* entries were forgotten: fills in flight are stale */
+	bool waiter;			/* somebody met a pending range: wake() when one ends; also set without the lock */
+	unsigned int pending;		/* writes between begin and end */
+	u64 base_root;			/* mapping tree as of base_gen */
+	u64 base_gen;
+	u64 evict_cursor;
+
+	/* Guarded by md->meta_lock. */
+	struct list_head list;		/* md->thins */
+	struct thin2_details details;	/* of the transaction being built */
+	bool details_dirty;
+	struct thin2_merge merge;
+	unsigned int open_count;
+};
+
+struct thin2_md {
+	const char *name;
+	struct pdata_io *io;
+	const struct thin2_md_ops *ops;
+	void *context;
+	bool read_only;
+	bool replayed;			/* there was something to replay */
+	int failed;			/* first error that ended all changes; READ_ONCE */
+
+	struct mutex meta_lock;
+	struct pdata_bm bm;
+	struct pdata_tm tm;
+	struct pdata_btree details;	/* by thin id */
+	struct pdata_btree deleting;	/* by uid */
+	struct pdata_sm_data data_sm;
+	struct pdata_super sb;		/* the next checkpoint's */
+	struct list_head thins;		/* struct thin2_dev in memory */
+	u64 merged_seq;			/* highest record merged, even partly */
+	s64 merge_mapped;		/* units the merge step under way maps (+) or unmaps (-) */
+	u64 nr_deleting;
+	u64 drained_gen;		/* bios older than this version are done; READ_ONCE */
+	u64 roots_gen;			/* every th->base_root is at least of this version; acquire/release */
+	unsigned long want;		/* THIN2_WANT_*: what thin2_work() owes somebody; atomic bits */
+	bool may_free;			/* un-merged changes may free data; READ_ONCE */
+
+	struct mutex flush_lock;
+	struct pdata_journal journal;
+
+	struct pdata_alloc alloc;
+	atomic64_t nr_dirty;		/* records in all lists, reserved ones included */
+	u64 max_dirty;			/* hard cap; READ_ONCE */
+	u64 admit;			/* records the metadata's free space allows; READ_ONCE */
+	u64 max_ranges;			/* range-map entries kept in memory, 0 = no limit */
+
+	/* Figures for stats. */
+	atomic64_t nr_checkpoints;
+	atomic64_t nr_merged;
+	atomic64_t nr_flushes;
+};
+
+/* ---- pool ---- */
+
+/**
+ * thin2_md_open - open, format or replay a pool's metadata
+ * @p: parameters
+ * @result: on success
+ *
+ * A zeroed first block is formatted (not with read_only: -PDATA_E_UNFORMATTED_RO).
+ * After an unclean stop the journal is replayed into memory. Unless read-only,
+ * a checkpoint is written, so that the device is known to be in use. Sleeps.
+ *
+ * Return: 0; -PDATA_E_NOT_V2, _VERSION, _TOO_SMALL, _SHRUNK (data or metadata
+ * smaller than recorded; what was found and expected is logged), _STALE_SB,
+ * _JOURNAL_GAP, a checker's code, an errno. On failure nothing was written
+ * (but for a format that was cut short, which starts over).
+ */
+int __must_check thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result);
+
+/**
+ * thin2_md_close - merge everything, mark clean, free
+ * @md: no thin is open, no I/O in flight
+ *
+ * Return: 0 or why the last checkpoint could not be written; @md is gone in
+ * any case and what was flushed is safe.
+ */
+int thin2_md_close(struct thin2_md *md);
+
+/* As close, but writes nothing: what tests call a crash. */
+void thin2_md_abandon(struct thin2_md *md);
+
+/* Grow data and metadata to the devices' new sizes and commit. Shrinking: -PDATA_E_SHRUNK. */
+int __must_check thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks);
+
+/* ---- operations of messages; durable on success, may sleep ---- */
+
+int __must_check thin2_create(struct thin2_md *md, u32 id);		/* -EXISTS */
+int __must_check thin2_create_snap(struct thin2_md *md, u32 id, u32 origin); /* -EXISTS, -NOT_FOUND */
+int __must_check thin2_delete(struct thin2_md *md, u32 id);		/* -NOT_FOUND, -BUSY */
+int __must_check thin2_set_transaction_id(struct thin2_md *md, u64 old, u64 new); /* -TXN_ID */
+
+struct thin2_root {
+	u64 root;
+	u64 mapped_units;
+	u64 generation;
+};
+
+/* Hold an inactive thin's tree for userspace. -NOT_FOUND, -BUSY (open or held), -LIMIT. */
+int __must_check thin2_get_root(struct thin2_md *md, u32 id, struct thin2_root *r);
+int __must_check thin2_put_root(struct thin2_md *md, u32 id);		/* -NOT_FOUND */
+
+/* ---- thins ---- */
+
+/* -NOT_FOUND. Opens count; one thin2_dev an id. Sleeps. */
+int __must_check thin2_dev_open(struct thin2_md *md, u32 id, struct thin2_dev **result);
+void thin2_dev_close(struct thin2_dev *th);	/* no I/O in flight; sleeps */
+
+enum thin2_action {
+	THIN2_REMAP,		/* go to phys */
+	THIN2_ZERO,		/* reads as zeroes, nothing is mapped (read only) */
+	THIN2_PROVISION,	/* write into a hole: thin2_write_begin() */
+	THIN2_UNSHARE,		/* write into a range that may be shared:
+				 * thin2_try_exclusive(), then thin2_write_begin() */
+	THIN2_FILL,		/* not in memory: thin2_fill() from a worker */
+	THIN2_WAIT,		/* a write in flight overlaps: retry after wake() */
+	THIN2_DAMAGED,		/* I/O error */
+};
+
+struct thin2_where {
+	enum thin2_action action;
+	u64 phys;		/* REMAP, UNSHARE: unit where @unit lies */
+	u64 end;		/* one past the last unit of which the same is true */
+	bool hole;		/* ZERO, PROVISION: a hole (an external origin shows), not zeroes */
+};
+
+/**
+ * thin2_lookup - from a virtual unit to what must be done
+ * @th: thin
+ * @unit: virtual
+ * @limit: one past the last unit of interest
+ * @write: false for a read
+ * @w: answer
+ *
+ * The one lookup-to-action function. No lock, never sleeps, allocates
+ * nothing. A caller that acts on REMAP holds rcu_read_lock() from before this
+ * call until the bio is counted as in flight, so that drain() sees it.
+ */
+void thin2_lookup(struct thin2_dev *th, u64 unit, u64 limit, bool write,
+		  struct thin2_where *w);
+
+/* Read a missing range from the base tree into the range map. Sleeps. -DAMAGED: I/O error. */
+int __must_check thin2_fill(struct thin2_dev *th, u64 unit, u64 limit);
+
+/**
+ * thin2_try_exclusive - ask the trees whether a range is still shared
+ * @th: thin
+ * @unit: where lookup said THIN2_UNSHARE
+ * @limit: one past the last unit of interest
+ *
+ * Sleeps, reads the last durable checkpoint. If the range is exclusive that is
+ * entered in the range map and the next lookup answers REMAP.
+ *
+ * Return: 1 exclusive now, 0 shared: go on with thin2_write_begin(), or an error.
+ */
+int __must_check thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit);
+
+/* A provisioning or unsharing write in flight. */
+struct thin2_write {
+	struct thin2_dev *th;
+	u64 vbegin;
+	u64 phys;		/* where the data goes */
+	u32 len;		/* units */
+	bool unshare;		/* old_phys holds the data a sub-unit write must copy from */
+	bool zeroes;		/* what was there reads as zeroes, whatever the origin says */
+	u64 old_phys;
+	u64 old_value;		/* to restore on failure */
+	struct thin2_delta *delta;
+};
+
+/**
+ * thin2_write_begin - allocate for a write into a hole or shared range
+ * @th: thin
+ * @unit: first virtual unit
+ * @limit: one past the last unit wanted
+ * @w: filled in; covers w->len units from @unit on, cut at range borders and
+ *	at what could be allocated in one piece
+ *
+ * Any context (never sleeps). On success the range is pending until
+ * thin2_write_end(). Sub-unit parts of the first and last unit that the caller
+ * does not write must be copied from old_phys (unshare) or zeroed, before
+ * thin2_write_end().
+ *
+ * For a sub-unit write into a shared range call it only when thin2_snap_busy()
+ * is false (bios of the old epoch must have drained before a copy).
+ *
+ * Return: 0; -PDATA_E_RETRY or _PENDING or _MISS: look up again;
+ * -PDATA_E_WOULD_SLEEP: thin2_make_room(); -PDATA_E_JOURNAL_FULL, _DIRTY_LIMIT:
+ * wait for a checkpoint (call thin2_work(), it knows what is owed; also
+ * returned when only the quarantine holds free space); -PDATA_E_DATA_NOSPC,
+ * _META_NOSPC: out of space; -ENOMEM: try again from a worker; -PDATA_E_FAILED.
+ */
+int __must_check thin2_write_begin(struct thin2_dev *th, u64 unit, u64 limit,
+				   struct thin2_write *w);
+
+/* The data is written (error 0) or not (entry restored, space given back). Any context. */
+void thin2_write_end(struct thin2_write *w, int error);
+
+bool thin2_snap_busy(struct thin2_dev *th);
+
+/* After -WOULD_SLEEP, _JOURNAL_FULL or _DIRTY_LIMIT: do what is needed. Sleeps. */
+int __must_check thin2_make_room(struct thin2_dev *th, int why);
+
+/**
+ * thin2_unmap - discard, or write zeroes by mapping
+ * @th: thin
+ * @begin: first virtual unit
+ * @end: one past the last
+ * @zero: reads as zeroes from now on, even with an external origin
+ * @done: first unit not handled yet; equals @end on success
+ *
+ * Sleeps. One record, unless more than 1,024 range-map entries are covered;
+ * then one for each step of so many.
+ *
+ * Return: 0; -PDATA_E_PENDING: a write in flight overlaps at *done, go on
+ * there after wake(); others as thin2_write_begin().
+ */
+int __must_check thin2_unmap(struct thin2_dev *th, u64 begin, u64 end, bool zero, u64 *done);
+
+/* Sequence of the thin's last record: what a FUA write waits for. Any context. */
+u64 thin2_last_seq(struct thin2_dev *th);
+/* Are all records up to @seq durable? Any context. */
+bool thin2_is_durable(struct thin2_md *md, u64 seq);
+
+/**
+ * thin2_flush - FLUSH: everything appended before is durable on return
+ *
+ * Closes a batch, flushes the data device, writes the batch: two device
+ * latencies. The data flush is made even if there is no record. If the journal
+ * is full a checkpoint is made first. Sleeps; takes flush_lock.
+ */
+int __must_check thin2_flush(struct thin2_md *md);
+
+/* ---- background ---- */
+
+/**
+ * thin2_checkpoint - merge all deltas that exist now and commit
+ *
+ * I/O goes on meanwhile. Sleeps.
+ */
+int __must_check thin2_checkpoint(struct thin2_md *md);
+
+/**
+ * thin2_work - one bounded piece of background work
+ * @md: metadata
+ * @idle: no pressing need; @md has been quiet: bring the trees up to date
+ *
+ * Writes the journal when its buffers fill, merges and commits when the journal
+ * or the delta lists fill, frees deleted thins, evicts cached ranges over the
+ * limit. Call from a worker: after wake(), and every second.
+ *
+ * Return: 1 if there is more to do at once, 0, or an error.
+ */
+int __must_check thin2_work(struct thin2_md *md, bool idle);
+
+/* Units that freed() handed out may be used again. */
+void thin2_release(struct thin2_md *md, struct list_head *batch);
+
+/* ---- figures; any context unless noted ---- */
+
+struct thin2_pool_status {
+	u64 transaction_id;
+	u64 meta_used, meta_total;	/* blocks, fixed structures left out */
+	u64 data_used, data_total;	/* units; used leaves quarantine out */
+	u64 held_root;			/* 0 = none */
+	bool needs_check;
+	u64 generation;
+	u64 nr_dirty, max_dirty;
+	u64 nr_deleting;
+	u64 quarantined;		/* units */
+	unsigned int journal_fill;	/* per cent */
+	u64 journal_last, journal_durable;	/* records */
+	u64 checkpoints, merged, flushes;
+	u64 ranges;			/* range-map entries in memory */
+};
+
+void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s);	/* sleeps */
+
+struct thin2_dev_status {
+	u64 mapped_units;
+	bool any;
+	u64 highest;		/* highest mapped unit, if any */
+};
+
+/* Sleeps. Exact after a checkpoint when nothing else runs. */
+int __must_check thin2_dev_status(struct thin2_dev *th, struct thin2_dev_status *s);
+
+/* ---- whole-pool views for tools and tests; sleep ---- */
+
+int __must_check thin2_for_each_details(struct thin2_md *md, bool deleting,
+					int (*fn)(void *context, const struct thin2_details *d),
+					void *context);
+/*
+ * Ranges of a thin in key order, un-merged changes included; works on a pool
+ * opened read-only. Nothing may change the thin meanwhile.
+ */
+int __must_check thin2_walk(struct thin2_md *md, const struct thin2_details *d,
+			    int (*fn)(void *context, const struct pdata_range *r),
+			    void *context);
+
+void thin2_details_unpack(const struct pdata_details_disk *d, struct thin2_details *details);
+void thin2_details_pack(const struct thin2_details *details, struct pdata_details_disk *d);
+
+#endif

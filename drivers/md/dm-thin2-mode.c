@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Modes of a pool: what each allows, and what moves a pool from one to another.
+ *
+ *	write		all is well
+ *	no space	of data or metadata: writes that need it wait, for a
+ *			time, or fail; leaves by itself when there is space
+ *	read-only	asked for, or the metadata failed: mapped I/O goes on
+ *	fail		the table is gone while thins are open: no I/O
+ */
+#include "dm-thin2.h"
+#include "dm-thin2-trace.h"
+
+static unsigned int no_space_timeout_secs = 60;
+module_param_named(no_space_timeout, no_space_timeout_secs, uint, 0644);
+MODULE_PARM_DESC(no_space_timeout,
+		 "Seconds that writes wait for space in a full pool, 0 = for ever");
+
+static const struct thin2_mode_rules mode_rules[THIN2_NR_MODES] = {
+	[THIN2_MODE_WRITE] = {
+		.status = "rw", .log = "write",
+		.io = true, .provision = true, .wait = true, .unmap = true, .messages = true,
+	},
+	[THIN2_MODE_NO_SPACE] = {
+		.status = "out_of_data_space", .log = "out-of-space",
+		.io = true, .wait = true, .unmap = true, .messages = true,
+	},
+	[THIN2_MODE_READ_ONLY] = {
+		.status = "ro", .log = "read-only",
+		.io = true,
+	},
+	[THIN2_MODE_FAIL] = {
+		.status = "Fail", .log = "fail",
+	},
+};
+
+const struct thin2_mode_rules *thin2_rules(struct thin2_pool *pool)
+{
+	return &mode_rules[READ_ONCE(pool->mode)];
+}
+
+bool thin2_mode_is(struct thin2_pool *pool, enum thin2_mode mode)
+{
+	return READ_ONCE(pool->mode) == mode;
+}
+
+bool thin2_errors_on_no_space(struct thin2_pool *pool)
+{
+	return READ_ONCE(pool->features.error_if_no_space) || READ_ONCE(pool->no_space_expired);
+}
+
+/* ---- events ---- */
+
+static void do_event(struct work_struct *work)
+{
+	struct thin2_pool *pool = container_of(work, struct thin2_pool, event_work);
+
+	mutex_lock(&pool->bind_lock);
+	if (pool->ti)
+		dm_table_event(pool->ti->table);
+	mutex_unlock(&pool->bind_lock);
+}
+
+void thin2_event(struct thin2_pool *pool)
+{
+	queue_work(pool->io_wq, &pool->event_work);
+}
+
+void thin2_low_water(struct thin2_pool *pool)
+{
+	unsigned long flags;
+	bool tell;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	tell = !pool->low_water_told;
+	WRITE_ONCE(pool->low_water_told, true);
+	spin_unlock_irqrestore(&pool->lock, flags);
+	if (!tell)
+		return;
+	DMWARN("%s: reached low water mark for data device: sending event.", pool->name);
+	thin2_event(pool);
+}
+
+/* ---- changes ---- */
+
+static void unpark_all(struct thin2_pool *pool)
+{
+	struct thin2_thin *thin;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	list_for_each_entry(thin, &pool->thins, list)
+		thin2_unpark(thin, true);
+	spin_unlock_irqrestore(&pool->lock, flags);
+}
+
+/* What a new mode sets off, apart from waiting bios. */
+static void mode_entered(struct thin2_pool *pool, enum thin2_mode mode)
+{
+	unsigned int secs = READ_ONCE(no_space_timeout_secs);
+
+	if (mode == THIN2_MODE_NO_SPACE && secs && !pool->features.error_if_no_space)
+		queue_delayed_work(pool->io_wq, &pool->no_space_work, secs * HZ);
+	else if (mode != THIN2_MODE_NO_SPACE)
+		cancel_delayed_work(&pool->no_space_work);
+	thin2_event(pool);
+}
+
+/* From a failed pool there is no way back, from failed metadata none to writing. */
+static bool may_enter(struct thin2_pool *pool, enum thin2_mode from, enum thin2_mode to)
+{
+	if (from == to || from == THIN2_MODE_FAIL)
+		return false;
+	if (to > from)
+		return true;
+	return !READ_ONCE(pool->md->failed);
+}
+
+/* Any context. */
+void thin2_set_mode(struct thin2_pool *pool, enum thin2_mode mode, const char *why)
+{
+	enum thin2_mode old;
+	unsigned long flags;
+	bool change;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	old = pool->mode;
+	change = may_enter(pool, old, mode);
+	if (change) {
+		WRITE_ONCE(pool->mode, mode);
+		if (mode != THIN2_MODE_NO_SPACE)
+			WRITE_ONCE(pool->no_space_expired, false);
+	}
+	spin_unlock_irqrestore(&pool->lock, flags);
+	if (!change)
+		return;
+
+	trace_thin2_mode(old, mode);
+	DMINFO("%s: switching pool to %s%s mode: %s", pool->name, mode_rules[mode].log,
+	       mode == THIN2_MODE_NO_SPACE && pool->features.error_if_no_space ?
+	       " (error IO)" : "", why);
+	mode_entered(pool, mode);
+	/* In whatever mode, those who waited find out what has become of them. */
+	if (mode != THIN2_MODE_NO_SPACE)
+		unpark_all(pool);
+}
+
+void thin2_note_error(struct thin2_pool *pool, int r, const char *what)
+{
+	if (!READ_ONCE(pool->md->failed))
+		return;
+	if (thin2_rules(pool)->messages)
+		DMERR("%s: %s failed: %s", pool->name, what, pdata_error_text(r));
+	thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "the metadata failed");
+}
+
+/* ---- space ---- */
+
+bool thin2_out_of_space(struct thin2_pool *pool, int r)
+{
+	thin2_set_mode(pool, THIN2_MODE_NO_SPACE, pdata_error_text(r));
+	return !thin2_errors_on_no_space(pool);
+}
+
+static bool has_space(struct thin2_md *md)
+{
+	u64 dirty = atomic64_read(&md->nr_dirty);
+
+	return pdata_alloc_free(&md->alloc) && (READ_ONCE(md->admit) > dirty || dirty);
+}
+
+/* A pool that ran out of space goes on by itself once there is some. */
+void thin2_check_space(struct thin2_pool *pool)
+{
+	if (thin2_mode_is(pool, THIN2_MODE_NO_SPACE) && has_space(pool->md))
+		thin2_set_mode(pool, THIN2_MODE_WRITE, "there is space again");
+}
+
+static void do_no_space_timeout(struct work_struct *work)
+{
+	struct thin2_pool *pool = container_of(to_delayed_work(work), struct thin2_pool,
+					       no_space_work);
+	struct thin2_thin *thin;
+	unsigned long flags;
+
+	if (!thin2_mode_is(pool, THIN2_MODE_NO_SPACE))
+		return;
+	DMWARN("%s: no space came in time: writes that need some fail from now on", pool->name);
+	spin_lock_irqsave(&pool->lock, flags);
+	WRITE_ONCE(pool->no_space_expired, true);
+	list_for_each_entry(thin, &pool->thins, list)
+		thin2_unpark(thin, true);
+	spin_unlock_irqrestore(&pool->lock, flags);
+	thin2_event(pool);
+}
+
+void thin2_mode_init(struct thin2_pool *pool)
+{
+	INIT_WORK(&pool->event_work, do_event);
+	INIT_DELAYED_WORK(&pool->no_space_work, do_no_space_timeout);
+}
+
+void thin2_mode_stop(struct thin2_pool *pool)
+{
+	cancel_delayed_work_sync(&pool->no_space_work);
+	cancel_work_sync(&pool->event_work);
+}

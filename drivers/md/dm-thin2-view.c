@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Views of the metadata: status figures, and walks for tools and tests. */
+#include "dm-thin2-internal.h"
+
+void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
+{
+	u64 free, quarantined;
+	struct thin2_dev *th;
+
+	memset(s, 0, sizeof(*s));
+	mutex_lock(&md->meta_lock);
+	free = pdata_alloc_free(&md->alloc);
+	quarantined = atomic64_read(&md->alloc.quarantined);
+	s->transaction_id = md->sb.transaction_id;
+	s->meta_used = md->tm.sm.used;
+	s->meta_total = md->tm.sm.total;
+	s->data_total = md->sb.data_units;
+	/* The two figures are not read at one instant. */
+	s->data_used = s->data_total - min(s->data_total, free + quarantined);
+	s->quarantined = quarantined;
+	s->needs_check = md->sb.flags & PDATA_SB_NEEDS_CHECK;
+	s->generation = md->sb.generation;
+	s->nr_deleting = md->nr_deleting;
+	list_for_each_entry(th, &md->thins, list)
+		s->ranges += pdata_rm_count(th->rm);
+	mutex_unlock(&md->meta_lock);
+
+	s->nr_dirty = atomic64_read(&md->nr_dirty);
+	s->max_dirty = min(READ_ONCE(md->max_dirty), READ_ONCE(md->admit));
+	s->journal_fill = pdata_journal_fill(&md->journal);
+	s->journal_last = pdata_journal_last(&md->journal);
+	s->journal_durable = pdata_journal_durable(&md->journal);
+	s->checkpoints = atomic64_read(&md->nr_checkpoints);
+	s->merged = atomic64_read(&md->nr_merged);
+	s->flushes = atomic64_read(&md->nr_flushes);
+}
+
+/* One past the highest unit that a tree maps, 0 if none: a lookup for each leaf from the right. */
+static int tree_high(struct thin2_md *md, const struct thin2_details *d, u64 *high)
+{
+	struct pdata_view view = { .tm = &md->tm };
+	u64 key = PDATA_MAX_UNITS;
+	struct pdata_range range;
+	struct pdata_rt rt;
+	int r;
+
+	*high = 0;
+	if (!d->root)
+		return 0;
+	thin2_rt_init_details(md, d, &rt);
+	while (key) {
+		r = pdata_rt_lookup(&rt, &view, d->root, key - 1, &range, NULL);
+		if (!r && range.kind == PDATA_RANGE_MAPPED) {
+			*high = pdata_range_end(&range);
+			return 0;
+		}
+		if (r && r != -PDATA_E_NOT_FOUND)
+			return r;
+		key = range.begin;
+	}
+	return 0;
+}
+
+int thin2_dev_status(struct thin2_dev *th, struct thin2_dev_status *s)
+{
+	struct thin2_md *md = th->md;
+	unsigned long flags;
+	s64 mapped;
+	u64 high;
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = tree_high(md, &th->details, &high);
+	spin_lock_irqsave(&th->lock, flags);
+	mapped = th->details.mapped_units + th->active.mapped;
+	high = max(high, th->active.high);
+	if (!th->merge.done) {
+		mapped += th->frozen.mapped;
+		high = max(high, th->frozen.high);
+	}
+	spin_unlock_irqrestore(&th->lock, flags);
+	mutex_unlock(&md->meta_lock);
+	if (r)
+		return r;
+	s->mapped_units = max_t(s64, mapped, 0);
+	s->any = s->mapped_units && high;
+	s->highest = high ? high - 1 : 0;
+	return 0;
+}
+
+struct details_walk {
+	int (*fn)(void *context, const struct thin2_details *d);
+	void *context;
+};
+
+static int visit_details(void *context, u64 key, const void *value)
+{
+	struct details_walk *walk = context;
+	struct thin2_details d;
+
+	thin2_details_unpack(value, &d);
+	return walk->fn(walk->context, &d);
+}
+
+int thin2_for_each_details(struct thin2_md *md, bool deleting,
+			   int (*fn)(void *context, const struct thin2_details *d),
+			   void *context)
+{
+	const struct pdata_btree *tree = deleting ? &md->deleting : &md->details;
+	struct details_walk walk = { .fn = fn, .context = context };
+	struct pdata_view view = { .tm = &md->tm };
+	int r;
+
+	mutex_lock(&md->meta_lock);
+	r = pdata_btree_walk(tree, &view, tree->root, NULL, visit_details, &walk);
+	mutex_unlock(&md->meta_lock);
+	return r;
+}
+
+/* Base ranges with sorted changes laid over them. */
+struct overlay {
+	const struct thin2_net *net;
+	unsigned int i;		/* next change */
+	u64 covered;		/* changes so far end here */
+	int (*fn)(void *context, const struct pdata_range *r);
+	void *context;
+};
+
+static int overlay_change(struct overlay *o)
+{
+	const struct pdata_range *c = &o->net->change[o->i++];
+
+	o->covered = pdata_range_end(c);
+	return c->kind == THIN2_CHANGE_UNMAP ? 0 : o->fn(o->context, c);
+}
+
+static int overlay_base(void *context, const struct pdata_range *r)
+{
+	u64 pos = r->begin, end = pdata_range_end(r), stop;
+	struct overlay *o = context;
+	struct pdata_range part;
+	int ret = 0;
+
+	while (pos < end && !ret) {
+		pos = max(pos, o->covered);
+		if (o->i < o->net->nr && o->net->change[o->i].begin <= pos) {
+			ret = overlay_change(o);
+			continue;
+		}
+		stop = o->i < o->net->nr ? min(end, o->net->change[o->i].begin) : end;
+		if (pos < stop) {
+			pdata_range_clip(r, pos, stop, &part);
+			ret = o->fn(o->context, &part);
+		}
+		pos = stop;
+	}
+	return ret;
+}
+
+int thin2_walk(struct thin2_md *md, const struct thin2_details *d,
+	       int (*fn)(void *context, const struct pdata_range *r), void *context)
+{
+	struct pdata_view view = { .tm = &md->tm };
+	struct thin2_net net = { 0 };
+	struct overlay o = { .net = &net, .fn = fn, .context = context };
+	struct thin2_dev *th;
+	struct pdata_rt rt;
+	int r = 0;
+
+	mutex_lock(&md->meta_lock);
+	th = thin2_dev_find(md, d->id);
+	if (th && th->uid == d->uid)
+		r = th->frozen.nr ? -PDATA_E_BUSY : thin2_delta_net(&th->active, false, &net);
+	if (!r && d->root) {
+		thin2_rt_init_details(md, d, &rt);
+		r = pdata_rt_walk(&rt, &view, d->root, 0, PDATA_MAX_UNITS, NULL,
+				  overlay_base, &o);
+	}
+	while (!r && o.i < net.nr)
+		r = overlay_change(&o);
+	thin2_net_free(&net);
+	mutex_unlock(&md->meta_lock);
+	return r;
+}

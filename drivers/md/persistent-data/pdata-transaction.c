@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Transactions: dirty blocks in memory of our own, and the commit that makes
+ * them a checkpoint.
+ */
+#include "pdata-transaction.h"
+#include "pdata-fault.h"
+#include "pdata-layout.h"
+
+const struct pdata_limits pdata_limits_default = {
+	.btree_max = 0,
+	.fanout = PDATA_RANGE_FANOUT,
+	.leaf_max = PDATA_LEAF_MAX_RECORDS,
+};
+
+/* A block of the transaction being built. */
+struct tm_dirty {
+	struct rb_node node;
+	u64 block;
+	void *data;
+};
+
+/* ---- dirty blocks ---- */
+
+static struct tm_dirty *dirty_find(const struct pdata_tm *tm, u64 block)
+{
+	struct rb_node *n = tm->dirty.rb_node;
+
+	while (n) {
+		struct tm_dirty *d = rb_entry(n, struct tm_dirty, node);
+
+		if (block == d->block)
+			return d;
+		n = block < d->block ? n->rb_left : n->rb_right;
+	}
+	return NULL;
+}
+
+static void dirty_insert(struct pdata_tm *tm, struct tm_dirty *d)
+{
+	struct rb_node **link = &tm->dirty.rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		if (d->block < rb_entry(parent, struct tm_dirty, node)->block)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&d->node, parent, link);
+	rb_insert_color(&d->node, &tm->dirty);
+	tm->nr_dirty++;
+}
+
+static void dirty_free(struct tm_dirty *d)
+{
+	if (d->data)
+		pdata_block_free(d->data);
+	kfree(d);
+}
+
+static void dirty_drop(struct pdata_tm *tm, struct tm_dirty *d)
+{
+	rb_erase(&d->node, &tm->dirty);
+	tm->nr_dirty--;
+	dirty_free(d);
+}
+
+static void dirty_drop_all(struct pdata_tm *tm)
+{
+	struct rb_node *n;
+
+	while ((n = rb_first(&tm->dirty)))
+		dirty_drop(tm, rb_entry(n, struct tm_dirty, node));
+}
+
+/* Memory and a free block, not in the tree of dirty blocks yet. */
+static int dirty_alloc(struct pdata_tm *tm, struct tm_dirty **result)
+{
+	struct tm_dirty *d;
+	int r;
+
+	if (pdata_fault(MEMORY))
+		return -ENOMEM;
+	d = kzalloc(sizeof(*d), GFP_NOIO);
+	if (!d)
+		return -ENOMEM;
+	d->data = pdata_block_alloc(GFP_NOIO);
+	r = d->data ? pdata_sm_alloc(&tm->sm, &d->block, tm->use_reserve) : -ENOMEM;
+	if (r) {
+		dirty_free(d);
+		return r;
+	}
+	*result = d;
+	return 0;
+}
+
+static void set_header(struct tm_dirty *d, u64 owner)
+{
+	struct pdata_header *h = d->data;
+
+	h->blocknr = cpu_to_le64(d->block);
+	h->owner = cpu_to_le64(owner);
+}
+
+/* ---- views ---- */
+
+static int read_dirty(const struct tm_dirty *d, u32 type, struct pdata_ro *b)
+{
+	const struct pdata_header *h = d->data;
+
+	if (!pdata_type_fits(type, le32_to_cpu(h->magic))) {
+		pdata_err_limit("uncommitted block %llu is a %s, expected a %s", d->block,
+				pdata_type_name(le32_to_cpu(h->magic)), pdata_type_name(type));
+		return -PDATA_E_MAGIC;
+	}
+	b->data = d->data;
+	b->block = d->block;
+	b->cached = false;
+	return 0;
+}
+
+static int read_current(struct pdata_tm *tm, u64 block, u32 type, struct pdata_ro *b)
+{
+	const struct tm_dirty *d = dirty_find(tm, block);
+
+	if (d)
+		return read_dirty(d, type, b);
+	return pdata_bm_read(tm->bm, block, type, tm->generation - 1, b);
+}
+
+int pdata_view_read(const struct pdata_view *v, u64 block, u32 type, struct pdata_ro *b)
+{
+	if (!v->pin)
+		return read_current(v->tm, block, type, b);
+	return pdata_bm_read(v->tm->bm, block, type, v->pin->generation, b);
+}
+
+void pdata_view_release(const struct pdata_view *v, struct pdata_ro *b)
+{
+	pdata_bm_release(v->tm->bm, b);
+}
+
+/* ---- life ---- */
+
+static void memory_free(struct pdata_tm *tm)
+{
+	kvfree(tm->vec);
+	kvfree(tm->scratch);
+	kfree(tm->last);
+	tm->vec = NULL;
+	tm->scratch = NULL;
+	tm->last = NULL;
+}
+
+int pdata_tm_init(struct pdata_tm *tm, struct pdata_bm *bm, const struct pdata_super *sb)
+{
+	int r;
+
+	memset(tm, 0, sizeof(*tm));
+	tm->bm = bm;
+	tm->dirty = RB_ROOT;
+	tm->generation = sb->generation + 1;
+	tm->limits = pdata_limits_default;
+	tm->vec = kvcalloc(PDATA_TM_BATCH, sizeof(*tm->vec), GFP_NOIO);
+	tm->scratch = kvmalloc(PDATA_CHECK_SCRATCH, GFP_NOIO);
+	tm->last = kmemdup(sb, sizeof(*sb), GFP_NOIO);
+	if (tm->vec && tm->scratch && tm->last)
+		r = pdata_sm_init(&tm->sm, bm, sb);
+	else
+		r = -ENOMEM;
+	if (r)
+		memory_free(tm);
+	return r;
+}
+
+void pdata_tm_exit(struct pdata_tm *tm)
+{
+	dirty_drop_all(tm);
+	pdata_sm_exit(&tm->sm);
+	memory_free(tm);
+}
+
+/* ---- changes ---- */
+
+int pdata_tm_new(struct pdata_tm *tm, u32 type, u64 owner, struct pdata_rw *b)
+{
+	struct pdata_header *h;
+	struct tm_dirty *d;
+	int r;
+
+	if (tm->failed)
+		return -PDATA_E_FAILED;
+	r = dirty_alloc(tm, &d);
+	if (r)
+		return r;
+	memset(d->data, 0, PDATA_BLOCK_SIZE);
+	h = d->data;
+	h->magic = cpu_to_le32(type);
+	set_header(d, owner);
+	dirty_insert(tm, d);
+	b->data = d->data;
+	b->block = d->block;
+	return 0;
+}
+
+/* Give a block back that was allocated a moment ago. Only a bug can fail it. */
+static void undo_alloc(struct pdata_tm *tm, struct tm_dirty *d)
+{
+	u32 count;
+
+	if (pdata_sm_dec(&tm->sm, d->block, &count))
+		tm->failed = true;
+	dirty_free(d);
+}
+
+/* Copy @from, drop one reference to it. */
+static int shadow_copy(struct pdata_tm *tm, const struct pdata_ro *from, u64 owner,
+		       struct pdata_rw *b, bool *was_shared)
+{
+	struct tm_dirty *d;
+	u32 count;
+	int r = dirty_alloc(tm, &d);
+
+	if (r)
+		return r;
+	memcpy(d->data, from->data, PDATA_BLOCK_SIZE);
+	set_header(d, owner);
+	r = pdata_sm_dec(&tm->sm, from->block, &count);
+	if (r) {
+		undo_alloc(tm, d);
+		return r;
+	}
+	dirty_insert(tm, d);
+	b->data = d->data;
+	b->block = d->block;
+	*was_shared = count > 0;
+	return 0;
+}
+
+int pdata_tm_shadow(struct pdata_tm *tm, u64 block, u32 type, u64 owner,
+		    struct pdata_rw *b, bool *was_shared)
+{
+	struct tm_dirty *d;
+	struct pdata_ro ro;
+	u32 count;
+	int r;
+
+	if (tm->failed)
+		return -PDATA_E_FAILED;
+	r = pdata_sm_get(&tm->sm, block, &count);
+	if (r)
+		return r;
+	if (!count) {
+		pdata_err_limit("%s: refused to change %s %llu, which is free", tm->bm->name,
+				pdata_type_name(type), block);
+		return -PDATA_E_COUNT;
+	}
+	r = read_current(tm, block, type, &ro);
+	if (r)
+		return r;
+	d = count == 1 ? dirty_find(tm, block) : NULL;
+	if (d) {
+		set_header(d, owner);
+		b->data = d->data;
+		b->block = block;
+		*was_shared = false;
+	} else {
+		r = shadow_copy(tm, &ro, owner, b, was_shared);
+	}
+	pdata_bm_release(tm->bm, &ro);
+	return r;
+}
+
+int pdata_tm_inc(struct pdata_tm *tm, u64 block)
+{
+	return tm->failed ? -PDATA_E_FAILED : pdata_sm_inc(&tm->sm, block);
+}
+
+int pdata_tm_dec(struct pdata_tm *tm, u64 block, u32 *count)
+{
+	struct tm_dirty *d;
+	int r;
+
+	if (tm->failed)
+		return -PDATA_E_FAILED;
+	r = pdata_sm_dec(&tm->sm, block, count);
+	if (r || *count)
+		return r;
+	d = dirty_find(tm, block);
+	if (d)
+		dirty_drop(tm, d);
+	return 0;
+}
+
+/* ---- commit ---- */
+
+static int seal_all(struct pdata_tm *tm)
+{
+	struct rb_node *n;
+	int r;
+
+	for (n = rb_first(&tm->dirty); n; n = rb_next(n)) {
+		const struct tm_dirty *d = rb_entry(n, struct tm_dirty, node);
+		const struct pdata_header *h = d->data;
+		struct pdata_check c = {
+			.block = d->block,
+			.type = le32_to_cpu(h->magic),
+			.uuid = tm->bm->uuid,
+			.max_generation = tm->generation,
+			.nr_blocks = tm->sm.nr_blocks,
+			.scratch = tm->scratch,
+		};
+
+		r = pdata_block_seal(&c, d->data);
+		if (r) {
+			pdata_err("%s: commit refused: %s %llu of owner %llu: %s: %s is %#llx, expected %#llx",
+				  tm->bm->name, pdata_type_name(c.type), c.block,
+				  le64_to_cpu(h->owner), pdata_error_text(r), c.what, c.found,
+				  c.expected);
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int write_batch(struct pdata_tm *tm, unsigned int nr)
+{
+	int r = 0;
+
+	if (pdata_fault(COMMIT_WRITE))
+		r = -PDATA_E_FAULT;
+	else if (nr)
+		r = pdata_io_write(tm->bm->io, tm->vec, nr, false);
+	if (r)
+		pdata_err("%s: cannot write metadata: error %d", tm->bm->name, r);
+	return r;
+}
+
+static int write_all(struct pdata_tm *tm)
+{
+	unsigned int nr = 0;
+	struct rb_node *n;
+	int r;
+
+	for (n = rb_first(&tm->dirty); n; n = rb_next(n)) {
+		const struct tm_dirty *d = rb_entry(n, struct tm_dirty, node);
+
+		tm->vec[nr].block = d->block;
+		tm->vec[nr].data = d->data;
+		if (++nr < PDATA_TM_BATCH)
+			continue;
+		r = write_batch(tm, nr);
+		if (r)
+			return r;
+		nr = 0;
+	}
+	return write_batch(tm, nr);
+}
+
+/* Both copies; @sb is the checkpoint once the first is durable. */
+static int write_super(struct pdata_tm *tm, const struct pdata_super *sb)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < 2 && !r; i++) {
+		if (pdata_fault(COMMIT_SUPER))
+			r = -PDATA_E_FAULT;
+		else
+			r = pdata_super_write(tm->bm->io, sb, i);
+	}
+	return r;
+}
+
+/*
+ * Before the first write of an activation. The copies have the same generation
+ * and differ in the mark only, so whichever a crash leaves will do: nothing
+ * else was written yet. One of the two stays whole, and both are afterwards.
+ */
+static int mark_in_use(struct pdata_tm *tm)
+{
+	int r;
+
+	if (tm->begun)
+		return 0;
+	tm->last->flags &= ~PDATA_SB_CLEAN;
+	r = pdata_super_write(tm->bm->io, tm->last, true);
+	if (!r)
+		r = pdata_super_write(tm->bm->io, tm->last, false);
+	tm->begun = !r;
+	return r;
+}
+
+static int commit(struct pdata_tm *tm, struct pdata_super *sb)
+{
+	int r;
+
+	sb->generation = tm->generation;
+	sb->meta_blocks = tm->sm.nr_blocks;
+	sb->meta_used = tm->sm.used;
+	sb->meta_groups = tm->sm.counts.nr_groups;
+
+	r = seal_all(tm);
+	if (!r)
+		r = mark_in_use(tm);
+	if (!r)
+		r = pdata_sm_write(&tm->sm);
+	if (!r)
+		r = write_all(tm);
+	if (!r)
+		r = pdata_io_flush(tm->bm->io);
+	if (!r)
+		r = write_super(tm, sb);
+	return r;
+}
+
+int pdata_tm_commit(struct pdata_tm *tm, struct pdata_super *sb)
+{
+	int r;
+
+	if (tm->failed)
+		return -PDATA_E_FAILED;
+	r = commit(tm, sb);
+	if (r) {
+		pdata_err("%s: commit of generation %llu failed: %s (%d)", tm->bm->name,
+			  tm->generation, pdata_error_text(r), r);
+		tm->failed = true;
+		return r;
+	}
+	dirty_drop_all(tm);
+	pdata_sm_committed(&tm->sm, sb);
+	tm->generation++;
+	*tm->last = *sb;
+	tm->begun = !(sb->flags & PDATA_SB_CLEAN);
+	return 0;
+}

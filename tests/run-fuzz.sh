@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs fuzzers, each for SECS seconds:  run-fuzz.sh [--tap FILE] PROGRAM...
+#
+# The corpus grows in build/fuzz/NAME, crashing inputs stay in
+# build/fuzz/NAME.found; tests/fuzz/corpus/NAME is read first if it exists.
+set -u
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+tap=''
+if [ "${1:-}" = --tap ]; then
+	tap=$2
+	shift 2
+	if [ $# -gt 0 ]; then
+		echo "1..$#" >"$tap"
+	else
+		echo "1..0 # SKIP no fuzzers" >"$tap"
+	fi
+fi
+rc=0
+
+for prog; do
+	name=${prog##*/}
+	corpus=$top/build/fuzz/$name
+	log=$top/build/fuzz/$name.log
+	mkdir -p "$corpus" "$corpus.found"
+	dirs=("$corpus")
+	[ ! -d "$top/tests/fuzz/corpus/$name" ] || dirs+=("$top/tests/fuzz/corpus/$name")
+	status=0
+	if [ -x "$prog" ]; then
+		timeout -k 10 $((${SECS:-60} + 60)) "$prog" -max_total_time="${SECS:-60}" -timeout=20 \
+			-rss_limit_mb=2048 -max_len=65536 -artifact_prefix="$corpus.found/" \
+			-print_final_stats=1 "${dirs[@]}" >"$log" 2>&1 </dev/null || status=$?
+	else
+		status=127
+		echo "did not build" >"$log"
+	fi
+	if [ $status = 0 ]; then
+		line="ok - $name"
+		echo "   fuzz/$name: ok, $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs"
+	else
+		line="not ok - $name: exit status $status"
+		rc=1
+		echo "   fuzz/$name: FAILED with $status"
+		tail -n 30 "$log" | sed 's/^/   | /'
+	fi
+	[ -z "$tap" ] || echo "$line" >>"$tap"
+done
+exit $rc

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Finds and damages blocks of a metadata image, for the tests of the tools.
+ *
+ *	damage FILE super		home of the newest superblock
+ *	damage FILE root WHAT		root block: details, deleting, data, or thin ID
+ *	damage FILE down BLOCK		its first child
+ *	damage FILE leaf BLOCK		leftmost leaf below it (itself if it is one)
+ *	damage FILE counts BLOCK	slot with the committed count of BLOCK
+ *	damage FILE journal N		N-th block from the journal's tail on
+ *	damage FILE flip BLOCK OFFSET
+ *	damage FILE get BLOCK OFFSET SIZE	a little-endian number
+ *	damage FILE set BLOCK OFFSET SIZE VALUE	... and fix the checksum
+ *	damage FILE copy FROM TO	a whole block, unchanged: a misdirected write
+ */
+#include "dm-thin2-metadata.h"
+#include "io-file.h"
+#include "pdata-layout.h"
+
+static struct pdata_io *io;
+static const char *path;
+
+static void die(const char *what, int r)
+{
+	fprintf(stderr, "damage: %s: %s\n", what, r ? pdata_error_text(r) : "bad use");
+	exit(1);
+}
+
+static u64 number(const char *text)
+{
+	char *end;
+	u64 v = strtoull(text, &end, 0);
+
+	if (*end || end == text)
+		die(text, -EINVAL);
+	return v;
+}
+
+static void read_block(u64 block, void *data)
+{
+	int r = pdata_io_read(io, block, data);
+
+	if (r)
+		die("read", r);
+}
+
+static void write_block(u64 block, void *data)
+{
+	struct pdata_io_vec vec = { .block = block, .data = data };
+	int r = pdata_io_write(io, &vec, 1, true);
+
+	if (r)
+		die("write", r);
+}
+
+static void read_super(struct pdata_super *sb)
+{
+	int r = pdata_super_read(io, sb);
+
+	if (r)
+		die("superblock", r);
+}
+
+struct find {
+	u32 id;
+	u64 root;
+};
+
+static int find_thin(void *context, const struct thin2_details *d)
+{
+	struct find *f = context;
+
+	if (d->id == f->id)
+		f->root = d->root;
+	return 0;
+}
+
+static u64 thin_root(u32 id)
+{
+	struct thin2_md_params p = { .io = io, .name = path, .read_only = true };
+	struct find f = { .id = id };
+	struct thin2_md *md;
+	int r = thin2_md_open(&p, &md);
+
+	if (!r)
+		r = thin2_for_each_details(md, false, find_thin, &f);
+	if (r)
+		die("open", r);
+	thin2_md_abandon(md);
+	return f.root;
+}
+
+static u64 root_of(const char *what)
+{
+	struct pdata_super sb;
+
+	read_super(&sb);
+	if (!strcmp(what, "details"))
+		return sb.details_root;
+	if (!strcmp(what, "deleting"))
+		return sb.deleting_root;
+	if (!strcmp(what, "data"))
+		return sb.data_sm_root;
+	return thin_root(number(what));
+}
+
+/* First child, or 0 for a leaf. */
+static u64 down(u64 block)
+{
+	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
+	const struct pdata_header *h = (const void *)data;
+	const struct pdata_btree_disk *b = (const void *)data;
+	const struct pdata_range_node_disk *n = (const void *)data;
+	__le64 child;
+
+	read_block(block, data);
+	if (le32_to_cpu(h->magic) == PDATA_TYPE_RANGE_NODE)
+		return le64_to_cpu(n->child[0].block);
+	if (le32_to_cpu(h->magic) == PDATA_TYPE_BTREE && b->level) {
+		memcpy(&child, b->data + sizeof(b->data) / 16 * 8, sizeof(child));
+		return le64_to_cpu(child);
+	}
+	return 0;
+}
+
+static u64 leaf(u64 block)
+{
+	u64 child;
+
+	while ((child = down(block)))
+		block = child;
+	return block;
+}
+
+static u64 counts_slot(u64 block)
+{
+	static struct pdata_counts slot[2] __aligned(4096);
+	u64 place[2], generation[2];
+	struct pdata_super sb;
+	unsigned int i;
+
+	read_super(&sb);
+	for (i = 0; i < 2; i++) {
+		place[i] = pdata_counts_place(pdata_group_of(block), i);
+		read_block(place[i], &slot[i]);
+		generation[i] = le64_to_cpu(slot[i].h.generation);
+		if (generation[i] > sb.generation || !slot[i].h.magic)
+			generation[i] = 0;
+	}
+	return place[generation[1] > generation[0]];
+}
+
+static u64 super_home(void)
+{
+	struct pdata_super sb;
+
+	read_super(&sb);
+	return sb.generation & 1 ? PDATA_SB_B : PDATA_SB_A;
+}
+
+static u64 journal_block(u64 n)
+{
+	struct pdata_super sb;
+
+	read_super(&sb);
+	return pdata_journal_place((sb.journal_tail + n) % sb.journal_blocks);
+}
+
+static u64 get(u64 block, u64 offset, u64 size)
+{
+	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
+	u64 v = 0;
+
+	read_block(block, data);
+	while (size--)
+		v = v << 8 | data[offset + size];
+	return v;
+}
+
+static void set(u64 block, u64 offset, u64 size, u64 value)
+{
+	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
+	u64 i;
+	__le32 csum;
+
+	read_block(block, data);
+	for (i = 0; i < size; i++)
+		data[offset + i] = value >> (8 * i);
+	csum = cpu_to_le32(crc32c(~0u, data + 4, PDATA_BLOCK_SIZE - 4));
+	memcpy(data, &csum, sizeof(csum));
+	write_block(block, data);
+}
+
+static void flip(u64 block, u64 offset)
+{
+	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
+
+	read_block(block, data);
+	data[offset] ^= 1;
+	write_block(block, data);
+}
+
+static void copy(u64 from, u64 to)
+{
+	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
+
+	read_block(from, data);
+	write_block(to, data);
+}
+
+static void answer(u64 v)
+{
+	printf("%llu\n", (unsigned long long)v);
+}
+
+static void obey(int nr, char **a)
+{
+	const char *cmd = a[0];
+
+	if (nr == 1 && !strcmp(cmd, "super"))
+		answer(super_home());
+	else if (nr == 2 && !strcmp(cmd, "root"))
+		answer(root_of(a[1]));
+	else if (nr == 2 && !strcmp(cmd, "down"))
+		answer(down(number(a[1])));
+	else if (nr == 2 && !strcmp(cmd, "leaf"))
+		answer(leaf(number(a[1])));
+	else if (nr == 2 && !strcmp(cmd, "counts"))
+		answer(counts_slot(number(a[1])));
+	else if (nr == 2 && !strcmp(cmd, "journal"))
+		answer(journal_block(number(a[1])));
+	else if (nr == 3 && !strcmp(cmd, "flip"))
+		flip(number(a[1]), number(a[2]));
+	else if (nr == 4 && !strcmp(cmd, "get"))
+		answer(get(number(a[1]), number(a[2]), number(a[3])));
+	else if (nr == 5 && !strcmp(cmd, "set"))
+		set(number(a[1]), number(a[2]), number(a[3]), number(a[4]));
+	else if (nr == 3 && !strcmp(cmd, "copy"))
+		copy(number(a[1]), number(a[2]));
+	else
+		die(cmd, 0);
+}
+
+int main(int argc, char **argv)
+{
+	int r;
+
+	pdata_shim_quiet = true;
+	if (argc < 3)
+		die("usage: damage FILE COMMAND...", 0);
+	path = argv[1];
+	r = pdata_io_file_open(path, 0, &io);
+	if (r)
+		die(path, r);
+	obey(argc - 2, argv + 2);
+	return pdata_io_file_close(io) ? 1 : 0;
+}

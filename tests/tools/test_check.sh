@@ -1,0 +1,261 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# thin2_check: pools in order are found to be, whatever state a crash left them
+# in; damage is found and named.
+set -u
+. "$(dirname "$0")/lib.sh"
+
+small="limits 4 6 8"
+history="create 1 random 1 300 20000 1 checkpoint snap 2 1 random 1 100 20000 2
+	unmap 1 100 300 zero 1 5000 70 checkpoint create 3 write 3 0 500 checkpoint"
+
+# shellcheck disable=SC2086
+{
+mkpool fresh.md 512 65536 close
+mkpool clean.md 8192 1048576 $history close
+mkpool dirty.md 8192 1048576 $history random 3 50 20000 3 flush random 2 50 20000 4 flush abandon
+mkpool deep.md 32768 1048576 $small $history close
+mkpool deep-dirty.md 32768 1048576 $small $history random 2 30 20000 4 flush abandon
+mkpool deleting.md 32768 1048576 $small $history delete 1 delete 3 abandon
+mkpool held.md 32768 1048576 $small $history hold 2 random 1 20 20000 5 checkpoint abandon >root
+}
+
+# ---- in order ----
+
+for i in fresh clean dirty deep deep-dirty deleting held; do
+	t "$i pool is in order" 0 thin2_check $i.md
+done
+run 0 thin2_check dirty.md && has out TRANSACTION_ID=0 && has out METADATA_FREE_BLOCKS= &&
+	has out "records in" "to replay" && [ ! -s err ]
+result $? "summary, nothing on stderr"
+run 0 thin2_check -q dirty.md && [ ! -s out ] && [ ! -s err ]
+result $? "-q says nothing"
+run 0 thin2_check --super-block-only dirty.md && [ "$(wc -l <out)" = 2 ]
+result $? "--super-block-only"
+t "--skip-mappings" 0 thin2_check --skip-mappings deep.md
+t "--auto-repair of a pool in order" 0 thin2_check --auto-repair clean.md
+cp dirty.md before.md
+thin2_check dirty.md >/dev/null && cmp -s before.md dirty.md
+result $? "a check writes nothing"
+
+# A power cut may leave the journal's last block torn.
+cp dirty.md x.md
+run 0 thin2_check --json x.md
+n=$(sed -n 's/.*"journal_blocks": \([0-9]*\).*/\1/p' out)
+damage x.md flip "$(damage x.md journal $((n - 1)))" 200
+t "torn last journal block is in order" 0 thin2_check x.md
+
+if type python3 >/dev/null 2>&1; then
+	run 0 thin2_check --json deep.md && python3 -m json.tool out >/dev/null 2>>err
+	result $? "--json is JSON"
+	cp deep.md x.md
+	damage x.md flip "$(damage x.md leaf "$(damage x.md root 1)")" 2000
+	run 1 thin2_check --json x.md && python3 -m json.tool out >/dev/null 2>>err &&
+		has out '"severity": "fatal"' && [ ! -s err ]
+	result $? "--json with findings is JSON"
+else
+	skip "--json is JSON" "no python3"
+	skip "--json with findings is JSON" "no python3"
+fi
+
+# ---- use ----
+
+run 0 thin2_check -V && grep -qx '[0-9.]*' out
+result $? "-V is a bare version"
+t "-h" 0 thin2_check -h
+t "no device" 1 thin2_check
+t "two devices" 1 thin2_check clean.md dirty.md
+run 1 thin2_check --no-such-option clean.md && has err "thin2_check: unrecognized option"
+result $? "unknown option"
+t "missing file" 1 thin2_check nowhere.md
+truncate -s 2M zero.md
+run 1 thin2_check zero.md && has err "not formatted"
+result $? "zeroed device"
+truncate -s 1M short.md
+t "short device" 1 thin2_check short.md
+head -c 2097152 /dev/urandom >noise.md
+t "noise" 1 thin2_check noise.md
+run 1 thin2_check -m clean.md && has err "no metadata snapshot is held"
+result $? "-m without a snapshot"
+
+# ---- damage ----
+
+# bad NAME IMAGE TEXT...: the copy x.md is damaged: exit 1, a line on stderr has TEXT
+bad()
+{
+	local name=$1
+	shift
+	run 1 thin2_check x.md && has err "$@"
+	result $? "$name"
+}
+
+# flipped NAME IMAGE BLOCK TYPE: at several offsets
+flipped()
+{
+	local rc=0 offset
+	for offset in 2 5 12 20 40 70 100 312 1500 4090; do
+		cp "$2.md" x.md
+		damage x.md flip "$3" $offset
+		run 1 thin2_check x.md && has err "$4" "block $3" && continue
+		echo "offset $offset of block $3" >>err
+		rc=1
+		break
+	done
+	result $rc "$1"
+}
+
+root=$(damage deep.md root 1)
+leaf=$(damage deep.md leaf "$root")
+flipped "flipped bit: newest superblock" deep "$(damage deep.md super)" "superblock"
+flipped "flipped bit: older superblock" deep $((1 - $(damage deep.md super))) "superblock"
+flipped "flipped bit: backup superblock" deep 511 "backup superblock"
+flipped "flipped bit: counts" deep "$(damage deep.md counts 1)" "space-map block"
+flipped "flipped bit: counts, unclean" deep-dirty "$(damage deep-dirty.md counts 1)" "space-map block"
+flipped "flipped bit: details root" deep "$(damage deep.md root details)" "btree node of the details"
+flipped "flipped bit: deleting root" deleting "$(damage deleting.md root deleting)" \
+	"btree node of the deleting"
+flipped "flipped bit: root of the data space map" deep "$(damage deep.md root data)" \
+	"root of the data space map"
+flipped "flipped bit: leaf of the data space map" deep \
+	"$(damage deep.md leaf "$(damage deep.md root data)")" "range leaf of the data space map"
+flipped "flipped bit: root of a thin" deep "$root" "root of a mapping tree"
+flipped "flipped bit: node of a thin" deep "$(damage deep.md down "$root")" "range node"
+flipped "flipped bit: leaf of a thin" deep "$leaf" "range leaf"
+flipped "flipped bit: journal block known to be durable" dirty "$(damage dirty.md journal 0)" \
+	"journal block"
+
+cp deep.md x.md
+damage x.md flip "$leaf" 2000
+bad "thin and range of a damaged leaf" "range leaf" "thin 1" "uid 16" "units 0.."
+t "--skip-mappings does not look at leaves" 0 thin2_check --skip-mappings x.md
+t "--ignore-non-fatal-errors does not ignore it" 1 thin2_check --ignore-non-fatal-errors x.md
+run 1 thin2_check --auto-repair x.md && has err thin2_repair
+result $? "--auto-repair names thin2_repair"
+
+# Counts of the metadata space map: block N of a group at 64 + 4 N.
+slot=$(damage deep.md counts "$root")
+at=$((64 + 4 * (root % 1008)))
+count=$(damage deep.md get "$slot" $at 4)
+cp deep.md x.md
+damage x.md set "$slot" $at 4 $((count - 1))
+bad "count too low" "metadata space map, block $root" "expected $count, found $((count - 1))" low
+t "too low a count is fatal" 1 thin2_check --ignore-non-fatal-errors x.md
+cp deep.md x.md
+damage x.md set "$slot" $at 4 $((count + 1))
+bad "count too high" "metadata space map, block $root" "expected $count, found $((count + 1))" leak
+t "too high a count can be ignored" 0 thin2_check --ignore-non-fatal-errors x.md
+
+# First record of the first leaf of the data space map: begin, uid, vbegin, len, count.
+sm=$(damage deep.md leaf "$(damage deep.md root data)")
+begin=$(damage deep.md get "$sm" 96 8)
+count=$(damage deep.md get "$sm" 124 4)
+cp deep.md x.md
+damage x.md set "$sm" 124 4 $((count + 1))
+bad "data count too high" "data space map, data units $begin.." \
+	"expected $count, found $((count + 1))"
+t "too high a data count can be ignored" 0 thin2_check --ignore-non-fatal-errors x.md
+cp deep.md x.md
+len=$(damage x.md get "$sm" 120 4)
+damage x.md set "$sm" 96 8 $((begin - 1))
+damage x.md set "$sm" 120 4 $((len + 1))
+bad "data extent too long" "data space map, data units $((begin - 1))..$((begin - 1))" \
+	"expected 0, found $count"
+if [ "$len" -gt 1 ]; then
+	cp deep.md x.md
+	damage x.md set "$sm" 120 4 $((len - 1))
+	bad "data extent too short" "data space map, data units $((begin + len - 1))" \
+		"expected $count, found 0"
+	t "too low a data count is fatal" 1 thin2_check --ignore-non-fatal-errors x.md
+else
+	skip "data extent too short" "first extent is one unit"
+	skip "too low a data count is fatal" "first extent is one unit"
+fi
+
+# Details: values begin behind 26 keys; mapped_units at 24, uid at 0, root at 8.
+details=$(damage deep.md leaf "$(damage deep.md root details)")
+value=$((80 + 26 * 8))
+cp deep.md x.md
+damage x.md set "$details" $((value + 24)) 8 12345
+bad "mapped units" "details, thin 1, uid 16" "mapped units" "found 12345"
+cp deep.md x.md
+damage x.md set "$details" $((value + 8)) 8 0
+bad "a lost root leaks" "metadata space map" leaked
+cp deep.md x.md
+damage x.md set "$details" $((value + 8)) 8 4
+bad "a root within the journal" "reserved block" "block 4"
+cp deep.md x.md
+damage x.md set "$details" "$value" 8 1000000
+bad "uid that was never given out" "uid never given out" "found 1000000"
+
+# A leaf: level, nr, codec, bytes, lo, hi at 64; records of 24 bytes at 96.
+cp deep.md x.md
+damage x.md set "$leaf" 80 8 $(($(damage x.md get "$leaf" 80 8) + 1))
+bad "interval" "range leaf, block $leaf" "end of the interval"
+cp deep.md x.md
+damage x.md set "$leaf" 40 8 4
+bad "owner" "range leaf, block $leaf" owner
+cp deep.md x.md
+damage x.md set "$leaf" 32 8 100000
+bad "generation" "range leaf, block $leaf" generation
+cp deep.md x.md
+damage x.md set "$leaf" 103 1 9
+bad "kind of a range" "range leaf, block $leaf" payload
+cp deep.md x.md
+damage x.md set "$leaf" 104 8 1048576
+bad "data device's end" "range leaf, block $leaf" "beyond the end of the data device"
+cp deep.md x.md
+damage x.md set "$leaf" 116 4 77
+bad "birth" "range leaf, block $leaf" "birth in the future" "found 77"
+cp deep.md x.md
+other=$(damage x.md leaf "$(damage x.md root 3)")
+damage x.md copy "$other" "$leaf"
+bad "misdirected write" "range leaf, block $leaf" blocknr
+cp deep.md x.md
+damage x.md copy "$other" "$leaf"
+damage x.md set "$leaf" 8 8 "$leaf"
+bad "node of another place" "block $leaf" interval
+
+# Superblocks.
+cp deep.md x.md
+dd if=clean.md of=x.md bs=4096 count=2 conv=notrunc status=none
+bad "superblocks of another pool" superblock
+cp fresh.md x.md
+for i in 0 1 511; do
+	damage x.md flip $i 100
+done
+bad "all superblocks damaged" superblock unusable
+cp deep-dirty.md x.md
+mkpool x.md 0 1048576 random 3 40 20000 3 flush random 3 40 20000 5 flush abandon 2>/dev/null
+for i in 0 1 511; do
+	dd if=deep-dirty.md of=x.md bs=4096 skip=$i seek=$i count=1 conv=notrunc status=none
+done
+bad "superblocks older than the journal" journal "superblock is older"
+cp deep.md x.md
+truncate -s 64M x.md
+bad "device smaller than recorded" superblock "smaller than recorded"
+
+# ---- needs_check ----
+
+cp dirty.md x.md
+mkpool x.md 0 1048576 needs_check random 1 20 20000 9 flush txn 0 5 abandon 2>/dev/null
+run 0 thin2_check x.md && has err "needs_check is set"
+result $? "needs_check is told"
+thin2_dump x.md >x.xml
+t "--clear-needs-check-flag" 0 thin2_check --clear-needs-check-flag x.md
+run 0 thin2_check x.md && [ ! -s err ]
+result $? "it is cleared"
+thin2_dump x.md | sed 's/flags="0"/flags="1"/' | cmp - x.xml
+result $? "nothing else has changed"
+mkpool x.md 0 1048576 random 1 10 20000 10 close 2>/dev/null
+t "the pool opens afterwards" 0 thin2_check x.md
+cp deep.md x.md
+mkpool x.md 0 1048576 needs_check txn 0 5 close
+damage x.md flip "$(damage x.md leaf "$(damage x.md root 1)")" 2000
+cp x.md before.md
+run 1 thin2_check --clear-needs-check-flag x.md && cmp x.md before.md
+result $? "not cleared with errors"
+run 0 thin2_check --clear-needs-check-flag clean.md
+result $? "clearing what is not set"
+
+plan

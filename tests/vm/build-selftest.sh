@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Builds what the tests of tests/kselftest need: blkop, and for one kernel the
+# module of tests/kselftest/modules, into build/selftest and
+# build/selftest/KERNEL.  Any warning is a failure.
+#
+#   build-selftest.sh 6.1|6.12|uml [VARIABLE=VALUE]...
+set -eu
+
+. "$(dirname "$0")/lib.sh"
+
+unset MAKEFLAGS MFLAGS MAKELEVEL
+export LC_ALL=C
+
+[ $# -gt 0 ] || die "which kernel? 6.1|6.12|uml"
+kernel=$1
+shift
+k_need "$kernel"
+out=$TOP/build/selftest/$kernel
+args=(THIN2_SRC="$TOP/drivers/md" "$@")
+[ "$kernel" != uml ] || args+=(ARCH=um)
+
+mkdir -p "$out"
+exec 8>"$TOP/build/selftest/blkop.lock"
+flock 8
+if [ "$TOP/tests/kselftest/blkop.c" -nt "$TOP/build/selftest/blkop" ]; then
+	"${CC:-gcc}" -O2 -Wall -Wextra -Werror -D_GNU_SOURCE \
+		-o "$TOP/build/selftest/blkop" "$TOP/tests/kselftest/blkop.c"
+fi
+exec 8>&-
+exec 9>"$out.lock"
+flock 9
+cp -u "$TOP"/tests/kselftest/modules/* "$out"
+log=$out/build.log
+rc=0
+make -C "$(k_build "$kernel")" M="$out" -j"$(nproc)" "${args[@]}" modules >"$log" 2>&1 || rc=$?
+if [ $rc != 0 ] || grep -qiE 'warning:|error:' "$log"; then
+	grep -iE -A 6 'warning:|error:|No rule|\*\*\*' "$log" | head -n 100
+	find "$out" -name '*.o' -delete
+	die "$kernel: failed or warned (all of it: $log)"
+fi
+say "$kernel: $out/dm-thin2-selftest.ko"

@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs the tests of tests/kselftest on real kernels, one boot for each.
+#
+#   kernel-tests.sh [-t SECONDS] [KERNEL...] [-- TEST...]
+#
+# Kernels: 6.1, 6.12, uml; default 6.1 6.12.  TEST: scripts instead of all of
+# tests/kselftest/[0-9]*.sh.  Results go to build/vm/KERNEL/*.tap, the last line
+# is "N passed, N failed".  The module must have been built (build-module.sh).
+set -eu
+
+. "$(dirname "$0")/lib.sh"
+
+seconds=1800
+kernels=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	-t) seconds=$2; shift 2 ;;
+	--) shift; break ;;
+	*) kernels+=("$1"); shift ;;
+	esac
+done
+[ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12)
+
+tests=()
+if [ $# -gt 0 ]; then
+	for t in "$@"; do
+		tests+=("$(realpath -e "$t")")
+	done
+else
+	for t in "$TOP"/tests/kselftest/[0-9]*.sh; do
+		[ ! -e "$t" ] || tests+=("$t")
+	done
+fi
+[ ${#tests[@]} -gt 0 ] || die "no tests in tests/kselftest"
+
+taps=()
+for k in "${kernels[@]}"; do
+	out=$TOP/build/vm/$k
+	mkdir -p "$out"
+	exec 7>"$out.lock"
+	flock -n 7 || die "another run uses $out"
+	rm -f "$out"/*.tap "$out"/*.log "$out"/disk-[ab]
+	truncate -s 1G "$out/disk-a"
+	truncate -s 8G "$out/disk-b"
+	say "$k: ${#tests[@]} scripts"
+	rc=0
+	"$TOP/tests/vm/run.sh" -k "$k" -t "$seconds" -d "$out/disk-a" -d "$out/disk-b" \
+		-o "$out" -- "$TOP/tests/vm/guest-tests.sh" "${tests[@]}" || rc=$?
+	rm -f "$out"/disk-[ab]
+	{
+		echo "1..1"
+		[ $rc = 0 ] || printf 'not '
+		echo "ok 1 - kernel $k runs to the end without complaint (run.sh: $rc)"
+	} >"$out/kernel.tap"
+	for t in kernel runner "${tests[@]}"; do
+		t=$out/$(basename "$t" .sh).tap
+		[ -e "$t" ] || echo "Bail out! did not run" >"$t"
+		taps+=("$t")
+		[ -z "${TAP_DIR:-}" ] || cp "$t" "$TAP_DIR/$k-${t##*/}"
+	done
+done
+exec "$TOP/tests/vm/tap-sum.sh" "${taps[@]}"

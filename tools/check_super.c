@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * thin2_check: the three superblocks, and the two slots of each count group.
+ *
+ * Both exist more than once, and a crash may leave one copy torn; that must not
+ * look like damage, because a pool that only needs its journal replayed is in
+ * order. What makes the difference is which copy is bad and whether sectors,
+ * which are written in one piece, can have mixed to give what is there.
+ */
+#include "check.h"
+
+#define SECTOR		512u
+
+static const u64 sb_place[] = { PDATA_SB_A, PDATA_SB_B, PDATA_SB_BACKUP };
+static const char * const sb_name[] = { "superblock A", "superblock B", "backup superblock" };
+
+struct sb_copy {
+	struct pdata_superblock_disk *d;
+	int err;
+	struct pdata_check check;
+	u64 generation;
+};
+
+enum { COPY_A, COPY_B, COPY_BACKUP, NR_COPIES };
+
+static void copy_read(struct check *c, unsigned int i, struct sb_copy *copy)
+{
+	copy->check = (struct pdata_check) {
+		.block = sb_place[i],
+		.type = PDATA_TYPE_SUPERBLOCK,
+		.max_generation = ~0ull,
+		.nr_blocks = c->io->nr_blocks,
+	};
+	copy->err = pdata_io_read(c->io, sb_place[i], copy->d);
+	if (!copy->err)
+		copy->err = pdata_block_check(&copy->check, copy->d);
+	if (!copy->err && memcmp(copy->d->h.uuid, c->sb.uuid, PDATA_UUID_SIZE)) {
+		copy->err = -PDATA_E_UUID;
+		copy->check.what = "uuid";
+	}
+	copy->generation = le64_to_cpu(copy->d->h.generation);
+}
+
+/*
+ * Superblocks differ in their first sector, and in the next ones only if there
+ * are more holds than fit into that. A copy without those cannot be torn, nor
+ * one with something in the part that no superblock uses.
+ */
+static bool copy_may_be_torn(const struct sb_copy *copy)
+{
+	const u8 *p = (const u8 *)copy->d;
+	const size_t hold = offsetof(struct pdata_superblock_disk, hold);
+	const size_t end = offsetof(struct pdata_superblock_disk, reserved);
+	const u32 fit = (SECTOR - hold) / sizeof(struct pdata_hold_disk);
+
+	if (copy->err != -PDATA_E_CSUM || memchr_inv(p + end, 0, PDATA_BLOCK_SIZE - end))
+		return false;
+	return le32_to_cpu(copy->d->nr_holds) > fit ||
+	       memchr_inv(p + SECTOR, 0, end - SECTOR);
+}
+
+static void copy_report(struct check *c, unsigned int i, const struct sb_copy *copy,
+			enum severity severity, const char *text)
+{
+	struct finding f = FINDING(severity, sb_name[i], "unreadable");
+
+	f.block = sb_place[i];
+	f.text = text;
+	if (copy->check.what) {
+		f.what = copy->check.what;
+		f.has_values = copy->err != -PDATA_E_UUID;
+		f.expected = copy->check.expected;
+		f.found = copy->check.found;
+	}
+	report(c, &f);
+}
+
+static void check_copy(struct check *c, unsigned int i, const struct sb_copy *copy)
+{
+	const u64 gen = c->sb.generation;
+	const bool home = i == (gen & 1 ? COPY_B : COPY_A);
+	struct finding f = FINDING(SEV_LEAK, sb_name[i], "generation");
+
+	if (copy->err && !home && copy_may_be_torn(copy)) {
+		copy_report(c, i, copy, SEV_NOTE, "torn by a crash; the next checkpoint rewrites it");
+		return;
+	}
+	if (copy->err) {
+		copy_report(c, i, copy, SEV_LEAK, tool_error(copy->err));
+		return;
+	}
+	f.block = sb_place[i];
+	f.has_values = true;
+	f.expected = gen;
+	f.found = copy->generation;
+	if (home && copy->generation != gen) {
+		f.text = "only another copy has the current checkpoint";
+		report(c, &f);
+	} else if (i == COPY_BACKUP && copy->generation != gen && copy->generation + 1 != gen) {
+		f.text = "the backup is older than the checkpoint before the last";
+		report(c, &f);
+	}
+}
+
+/* Copies of one generation must say the same. */
+static void check_agreement(struct check *c, const struct sb_copy *copy)
+{
+	const size_t skip = sizeof(struct pdata_header);
+	struct finding f = FINDING(SEV_FATAL, "superblock", "content");
+	unsigned int i, j;
+
+	for (i = 0; i < NR_COPIES; i++) {
+		for (j = i + 1; j < NR_COPIES; j++) {
+			if (copy[i].err || copy[j].err ||
+			    copy[i].generation != copy[j].generation)
+				continue;
+			if (!memcmp((const u8 *)copy[i].d + skip, (const u8 *)copy[j].d + skip,
+				    PDATA_BLOCK_SIZE - skip))
+				continue;
+			f.block = sb_place[j];
+			f.text = "differs from another copy of the same generation";
+			report(c, &f);
+		}
+	}
+}
+
+static void check_copies(struct check *c)
+{
+	struct sb_copy copy[NR_COPIES] = { };
+	unsigned int i;
+
+	for (i = 0; i < NR_COPIES; i++) {
+		copy[i].d = tool_block();
+		copy_read(c, i, &copy[i]);
+		check_copy(c, i, &copy[i]);
+	}
+	check_agreement(c, copy);
+	for (i = 0; i < NR_COPIES; i++)
+		pdata_block_free(copy[i].d);
+}
+
+static void check_sizes(struct check *c)
+{
+	struct finding f = FINDING(SEV_FATAL, "superblock", "metadata device size, blocks");
+
+	if (c->sb.meta_blocks > c->io->nr_blocks) {
+		f.has_values = true;
+		f.expected = c->sb.meta_blocks;
+		f.found = c->io->nr_blocks;
+		f.text = "the device is smaller than recorded";
+		report(c, &f);
+	}
+	if (c->sb.flags & PDATA_SB_NEEDS_CHECK) {
+		f = (struct finding)FINDING(SEV_NOTE, "superblock", "needs_check is set");
+		report(c, &f);
+	}
+}
+
+bool check_superblocks(struct check *c)
+{
+	struct finding f = FINDING(SEV_FATAL, "superblock", "unusable");
+	int r = pdata_super_read(c->io, &c->sb);
+
+	if (r != PDATA_SB_VALID) {
+		f.text = tool_super_error(r);
+		report(c, &f);
+		return false;
+	}
+	/* On a live device copies change while we look. */
+	if (!c->metadata_snap)
+		check_copies(c);
+	check_sizes(c);
+	return true;
+}
+
+/* ---- count slots ---- */
+
+struct slot {
+	struct pdata_counts *d;
+	struct pdata_check check;
+	int err;
+	u64 generation;
+	bool ours;	/* header is this pool's and of this place */
+};
+
+static void slot_read(struct check *c, u64 group, unsigned int i, struct slot *s)
+{
+	const struct pdata_header *h = &s->d->h;
+
+	s->check = (struct pdata_check) {
+		.block = pdata_counts_place(group, i),
+		.type = PDATA_TYPE_COUNTS,
+		.uuid = c->sb.uuid,
+		.max_generation = ~0ull,
+		.nr_blocks = c->sb.meta_blocks,
+	};
+	s->ours = false;
+	s->err = pdata_io_read(c->io, s->check.block, s->d);
+	if (s->err)
+		return;
+	s->err = pdata_block_check(&s->check, s->d);
+	s->generation = le64_to_cpu(h->generation);
+	s->ours = le32_to_cpu(h->magic) == PDATA_TYPE_COUNTS &&
+		  le64_to_cpu(h->blocknr) == s->check.block &&
+		  !memcmp(h->uuid, c->sb.uuid, PDATA_UUID_SIZE);
+}
+
+static void slot_report(struct check *c, const struct slot *s, enum severity severity,
+			const char *text)
+{
+	struct finding f = FINDING(severity, "space-map block", "unreadable");
+
+	f.block = s->check.block;
+	if (s->check.what) {
+		f.what = s->check.what;
+		f.has_values = true;
+		f.expected = s->check.expected;
+		f.found = s->check.found;
+	}
+	f.text = text;
+	report(c, &f);
+}
+
+/*
+ * Which slot has the committed counts? The newest one not newer than the
+ * superblock, unless the other is unreadable and may have been that.
+ */
+static int slot_choose(struct check *c, const struct slot *s)
+{
+	const u64 gen = c->sb.generation;
+	const bool ok0 = !s[0].err && s[0].generation <= gen;
+	const bool ok1 = !s[1].err && s[1].generation <= gen;
+	const struct slot *other;
+
+	if (ok0 && ok1)
+		return s[1].generation > s[0].generation;
+	if (!ok0 && !ok1)
+		return -1;
+	other = &s[ok0];
+	if (!other->err)
+		return ok1;
+	if (other->ours && (other->generation > gen || other->generation <= s[ok1].generation))
+		return ok1;
+	return -1;
+}
+
+static bool slots_judge(struct check *c, u64 group, const struct slot *s, int best)
+{
+	struct finding f = FINDING(SEV_LEAK, "metadata space map", "counts are lost");
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		if (!s[i].err && s[i].generation > c->sb.generation)
+			c->newer_slots++;
+		if (!s[i].err)
+			continue;
+		/* A crash may have torn the slot that was being written. */
+		if (best >= 0 && !(c->sb.flags & PDATA_SB_CLEAN))
+			slot_report(c, &s[i], SEV_NOTE, "torn by a crash; not needed");
+		else
+			slot_report(c, &s[i], SEV_LEAK, tool_error(s[i].err));
+		if (best >= 0)
+			c->newer_slots++;
+	}
+	if (best >= 0)
+		return true;
+	f.block = pdata_group_begin(group);
+	f.nr_blocks = PDATA_COUNTS_PER_BLOCK;
+	f.text = "these blocks count as in use until repair";
+	report(c, &f);
+	return false;
+}
+
+bool check_counts_slots(struct check *c, u64 group, struct pdata_counts *counts)
+{
+	struct slot s[2] = { };
+	bool ok;
+	int best;
+
+	s[0].d = tool_block();
+	s[1].d = tool_block();
+	slot_read(c, group, 0, &s[0]);
+	slot_read(c, group, 1, &s[1]);
+	best = slot_choose(c, s);
+	ok = slots_judge(c, group, s, best);
+	if (ok)
+		memcpy(counts, s[best].d, PDATA_BLOCK_SIZE);
+	pdata_block_free(s[0].d);
+	pdata_block_free(s[1].d);
+	return ok;
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What all tools share. */
+#include "common.h"
+#include "io-file.h"
+
+#include <inttypes.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *tool_name = "thin2";
+
+void tool_init(const char *name)
+{
+	tool_name = name;
+	pdata_shim_quiet = true;
+	/* A damaged pool must not abort a tool that was run to find the damage. */
+	pdata_shim_warn_fatal = false;
+}
+
+void tool_err(const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "%s: ", tool_name);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+int tool_getopt(int argc, char **argv, const char *shorts, const struct option *longs)
+{
+	int c;
+
+	opterr = 0;
+	c = getopt_long(argc, argv, shorts, longs, NULL);
+	if (c == ':')
+		tool_err("option '%s' needs an argument", argv[optind - 1]);
+	else if (c == '?' && optopt && strchr(shorts, optopt))
+		tool_err("option '-%c' needs an argument", optopt);
+	else if (c == '?' && optopt)
+		tool_err("bad use of option '%s'", argv[optind - 1]);
+	else if (c == '?')
+		tool_err("unrecognized option '%s'", argv[optind - 1]);
+	return c == ':' ? '?' : c;
+}
+
+bool tool_parse_u64(const char *text, u64 max, u64 *value)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return !errno && !*end && *value <= max;
+}
+
+static void *tool_got(void *p)
+{
+	if (!p) {
+		tool_err("out of memory");
+		exit(TOOL_FAIL);
+	}
+	return p;
+}
+
+void *tool_alloc(size_t size)
+{
+	return tool_got(calloc(1, size));
+}
+
+void *tool_realloc(void *p, size_t size)
+{
+	return tool_got(realloc(p, size));
+}
+
+void *tool_block(void)
+{
+	return tool_got(pdata_block_alloc(GFP_NOIO));
+}
+
+const char *tool_error(int r)
+{
+	return r < 0 && r > -PDATA_E_FIRST ? strerror(-r) : pdata_error_text(r);
+}
+
+const char *tool_super_error(int r)
+{
+	switch (r) {
+	case -PDATA_E_NOT_V2:
+		return "no thin-pool2 metadata (metadata of v1 is for the thin_* tools)";
+	case PDATA_SB_ZEROED:
+		return "not formatted: the first block is all zero";
+	default:
+		return tool_error(r);
+	}
+}
+
+struct pdata_io *tool_open(const char *path, enum tool_open_mode mode)
+{
+	unsigned int flags = 0;
+	struct pdata_io *io;
+	int r;
+
+	if (mode != TOOL_WRITE)
+		flags |= PDATA_IO_FILE_READ_ONLY;
+	if (mode == TOOL_LIVE)
+		flags |= PDATA_IO_FILE_SHARED;
+	r = pdata_io_file_open(path, flags, &io);
+	if (!r)
+		return io;
+	if (r == -EBUSY)
+		tool_err("%s: is in use", path);
+	else
+		tool_err("cannot open %s: %s", path, strerror(-r));
+	return NULL;
+}
+
+void tool_close(struct pdata_io *io)
+{
+	int r = pdata_io_file_close(io);
+
+	if (r)
+		tool_err("close: %s", strerror(-r));
+}
+
+/* ---- progress ---- */
+
+static struct {
+	bool enabled;
+	bool shown;
+	time_t start;
+	time_t last;
+	unsigned int calls;
+} progress;
+
+static time_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+void tool_progress_begin(bool enabled)
+{
+	memset(&progress, 0, sizeof(progress));
+	progress.enabled = enabled && isatty(STDERR_FILENO);
+	progress.start = now();
+	progress.last = progress.start + 1;
+}
+
+void tool_progress(const char *what, u64 done, u64 total)
+{
+	time_t t;
+
+	if (!progress.enabled || ++progress.calls % 256)
+		return;
+	t = now();
+	if (t <= progress.last)
+		return;
+	progress.last = t;
+	progress.shown = true;
+	if (total)
+		fprintf(stderr, "\r\033[K%s: %s: %" PRIu64 "%%", tool_name, what,
+			(uint64_t)(done * 100 / total));
+	else
+		fprintf(stderr, "\r\033[K%s: %s: %" PRIu64, tool_name, what, (uint64_t)done);
+	fflush(stderr);
+}
+
+void tool_progress_end(void)
+{
+	if (progress.shown)
+		fputs("\r\033[K", stderr);
+	progress.shown = false;
+}
+
+/* ---- JSON ---- */
+
+static void json_key(struct json *j, const char *key)
+{
+	unsigned int i;
+
+	if (!j->first)
+		fputc(',', j->f);
+	j->first = false;
+	fputc('\n', j->f);
+	for (i = 0; i < j->depth; i++)
+		fputs("  ", j->f);
+	if (key)
+		fprintf(j->f, "\"%s\": ", key);
+}
+
+static void json_open(struct json *j, char c)
+{
+	fputc(c, j->f);
+	j->depth++;
+	j->first = true;
+}
+
+static void json_close(struct json *j, char c)
+{
+	unsigned int i;
+
+	j->depth--;
+	if (!j->first) {
+		fputc('\n', j->f);
+		for (i = 0; i < j->depth; i++)
+			fputs("  ", j->f);
+	}
+	j->first = false;
+	fputc(c, j->f);
+}
+
+void json_begin(struct json *j, FILE *f)
+{
+	j->f = f;
+	j->depth = 0;
+	json_open(j, '{');
+}
+
+void json_end(struct json *j)
+{
+	json_close(j, '}');
+	fputc('\n', j->f);
+}
+
+void json_object(struct json *j, const char *key)
+{
+	json_key(j, key);
+	json_open(j, '{');
+}
+
+void json_object_end(struct json *j)
+{
+	json_close(j, '}');
+}
+
+void json_array(struct json *j, const char *key)
+{
+	json_key(j, key);
+	json_open(j, '[');
+}
+
+void json_array_end(struct json *j)
+{
+	json_close(j, ']');
+}
+
+void json_u64(struct json *j, const char *key, u64 value)
+{
+	json_key(j, key);
+	fprintf(j->f, "%" PRIu64, (uint64_t)value);
+}
+
+void json_bool(struct json *j, const char *key, bool value)
+{
+	json_key(j, key);
+	fputs(value ? "true" : "false", j->f);
+}
+
+void json_string(struct json *j, const char *key, const char *value)
+{
+	const unsigned char *p;
+
+	json_key(j, key);
+	fputc('"', j->f);
+	for (p = (const unsigned char *)value; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			fprintf(j->f, "\\%c", *p);
+		else if (*p < 0x20 || *p >= 0x7f)
+			fprintf(j->f, "\\u%04x", *p);
+		else
+			fputc(*p, j->f);
+	}
+	fputc('"', j->f);
+}
+
+void json_line(struct json *j, const char *fmt, ...)
+{
+	va_list args;
+
+	json_key(j, NULL);
+	va_start(args, fmt);
+	vfprintf(j->f, fmt, args);
+	va_end(args);
+}
+
+void tool_uuid_text(const u8 *uuid, char *text)
+{
+	unsigned int i;
+	char *p = text;
+
+	for (i = 0; i < PDATA_UUID_SIZE; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*p++ = '-';
+		p += sprintf(p, "%02x", uuid[i]);
+	}
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* thin2_check: is this metadata in order? */
+#include "check.h"
+
+#include <inttypes.h>
+
+enum {
+	OPT_AUTO_REPAIR = 256,
+	OPT_CLEAR_NEEDS_CHECK,
+	OPT_IGNORE_NON_FATAL,
+	OPT_SUPER_ONLY,
+	OPT_SKIP_MAPPINGS,
+	OPT_JSON,
+};
+
+static const struct option options[] = {
+	{ "auto-repair", no_argument, NULL, OPT_AUTO_REPAIR },
+	{ "clear-needs-check-flag", no_argument, NULL, OPT_CLEAR_NEEDS_CHECK },
+	{ "help", no_argument, NULL, 'h' },
+	{ "ignore-non-fatal-errors", no_argument, NULL, OPT_IGNORE_NON_FATAL },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "metadata-snap", no_argument, NULL, 'm' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "skip-mappings", no_argument, NULL, OPT_SKIP_MAPPINGS },
+	{ "super-block-only", no_argument, NULL, OPT_SUPER_ONLY },
+	{ "version", no_argument, NULL, 'V' },
+	{ }
+};
+
+static const char usage_text[] =
+	"Usage: thin2_check [options] {device|file}\n"
+	"Checks the metadata of a thin-pool2.\n\n"
+	"      --auto-repair              repair what is safe to (needs thin2_repair)\n"
+	"      --clear-needs-check-flag   clear the flag if nothing is wrong\n"
+	"  -h, --help\n"
+	"      --ignore-non-fatal-errors  exit with 1 for fatal errors only\n"
+	"      --json                     findings and figures as JSON on stdout\n"
+	"  -m, --metadata-snap            check the held snapshot of a pool in use\n"
+	"  -q, --quiet                    no output but the exit status\n"
+	"      --skip-mappings            leave out mapping trees and space maps\n"
+	"      --super-block-only\n"
+	"  -V, --version\n";
+
+/* Returns false if the program ends with *status. */
+static bool parse_option(struct check *c, int opt, int *status)
+{
+	switch (opt) {
+	case OPT_AUTO_REPAIR:
+		c->auto_repair = true;
+		return true;
+	case OPT_CLEAR_NEEDS_CHECK:
+		c->clear_needs_check = true;
+		return true;
+	case OPT_IGNORE_NON_FATAL:
+		c->ignore_non_fatal = true;
+		return true;
+	case OPT_SUPER_ONLY:
+		c->super_only = true;
+		return true;
+	case OPT_SKIP_MAPPINGS:
+		c->skip_mappings = true;
+		return true;
+	case OPT_JSON:
+		c->json = true;
+		return true;
+	case 'm':
+		c->metadata_snap = true;
+		return true;
+	case 'q':
+		c->quiet = true;
+		return true;
+	case 'h':
+		fputs(usage_text, stdout);
+		*status = TOOL_OK;
+		return false;
+	case 'V':
+		puts(TOOL_VERSION);
+		*status = TOOL_OK;
+		return false;
+	default:
+		fputs(usage_text, stderr);
+		*status = TOOL_FAIL;
+		return false;
+	}
+}
+
+static bool parse(struct check *c, int argc, char **argv, int *status)
+{
+	int opt;
+
+	while ((opt = tool_getopt(argc, argv, "hmqV", options)) != -1)
+		if (!parse_option(c, opt, status))
+			return false;
+	*status = TOOL_FAIL;
+	if (optind + 1 != argc) {
+		tool_err(optind == argc ? "no metadata device given" : "one device at a time");
+		fputs(usage_text, stderr);
+		return false;
+	}
+	if (c->metadata_snap && (c->clear_needs_check || c->auto_repair)) {
+		tool_err("a metadata snapshot is only looked at, nothing is changed with it");
+		return false;
+	}
+	if (c->clear_needs_check && (c->super_only || c->skip_mappings)) {
+		tool_err("the needs_check flag is cleared after a full check only");
+		return false;
+	}
+	c->path = argv[optind];
+	return true;
+}
+
+/* The core must be able to do what the kernel will: open and replay. */
+static void check_open(struct check *c)
+{
+	const struct thin2_md_params p = {
+		.io = c->io,
+		.name = c->path,
+		.data_units = c->sb.data_units,
+		.data_block_size = c->sb.data_block_size,
+		.read_only = true,
+	};
+	struct finding f = FINDING(SEV_FATAL, "metadata", "cannot be opened read-only");
+	struct thin2_md *md;
+	int r = thin2_md_open(&p, &md);
+
+	if (r) {
+		f.text = tool_error(r);
+		report(c, &f);
+		return;
+	}
+	thin2_md_abandon(md);
+}
+
+static int check_all(struct check *c)
+{
+	int r;
+
+	check_journal(c);
+	r = check_trees(c);
+	if (!r && !c->skip_mappings)
+		r = check_data_counts(c);
+	if (!r && !c->skip_mappings)
+		r = check_meta_counts(c);
+	if (!r && !c->nr_found[SEV_FATAL])
+		check_open(c);
+	return r;
+}
+
+/*
+ * The next superblock must not make count slots valid that a crashed
+ * transaction of the same generation left behind: those are written over first.
+ */
+static int scrub_slots(struct check *c)
+{
+	struct pdata_array a;
+	struct pdata_bm bm;
+	int r;
+
+	if (!c->newer_slots)
+		return 0;
+	pdata_bm_init(&bm, c->io, c->sb.uuid, c->sb.meta_blocks, c->path);
+	r = pdata_array_init(&a, &bm, c->sb.meta_groups, pdata_nr_groups(c->sb.meta_blocks),
+			     c->sb.generation);
+	if (r)
+		return r;
+	r = pdata_array_scrub(&a);
+	pdata_array_exit(&a);
+	return r;
+}
+
+static bool clear_needs_check(struct check *c)
+{
+	int r;
+
+	if (!(c->sb.flags & PDATA_SB_NEEDS_CHECK))
+		return true;
+	r = scrub_slots(c);
+	if (!r) {
+		c->sb.flags &= ~PDATA_SB_NEEDS_CHECK;
+		c->sb.generation++;
+		r = pdata_super_write(c->io, &c->sb, false);
+	}
+	if (!r)
+		r = pdata_super_write(c->io, &c->sb, true);
+	if (r)
+		tool_err("%s: cannot clear the needs_check flag: %s", c->path,
+			 tool_error(r));
+	return !r;
+}
+
+static u64 meta_free(const struct check *c)
+{
+	u64 total = c->sb.meta_blocks - pdata_nr_reserved(c->sb.meta_blocks,
+							  c->sb.journal_blocks);
+
+	return total > c->sb.meta_used ? total - c->sb.meta_used : 0;
+}
+
+static void print_summary(const struct check *c)
+{
+	printf("TRANSACTION_ID=%" PRIu64 "\n", (uint64_t)c->sb.transaction_id);
+	printf("METADATA_FREE_BLOCKS=%" PRIu64 "\n", (uint64_t)meta_free(c));
+	if (c->super_only)
+		return;
+	printf("checkpoint %" PRIu64 ": %zu thins, %" PRIu64 " tree nodes, ",
+	       (uint64_t)c->sb.generation, c->nr_thins, (uint64_t)c->nr_nodes);
+	printf("%" PRIu64 " of %" PRIu64 " data units in use\n", (uint64_t)c->sb.data_used,
+	       (uint64_t)c->sb.data_units);
+	if (!c->metadata_snap)
+		printf("journal: %" PRIu64 " records in %" PRIu64 " blocks to replay\n",
+		       (uint64_t)c->journal_records, (uint64_t)c->journal_blocks);
+	if (has_errors(c))
+		printf("%" PRIu64 " fatal errors, %" PRIu64 " non-fatal errors\n",
+		       (uint64_t)c->nr_found[SEV_FATAL], (uint64_t)c->nr_found[SEV_LEAK]);
+	else
+		puts("no errors");
+}
+
+static void json_summary(struct check *c, int status)
+{
+	struct json *j = &c->out;
+
+	json_array_end(j);
+	json_u64(j, "fatal_errors", c->nr_found[SEV_FATAL]);
+	json_u64(j, "non_fatal_errors", c->nr_found[SEV_LEAK]);
+	json_u64(j, "notes", c->nr_found[SEV_NOTE]);
+	json_bool(j, "findings_complete", !c->stop_showing);
+	json_u64(j, "generation", c->sb.generation);
+	json_u64(j, "transaction_id", c->sb.transaction_id);
+	json_u64(j, "metadata_free_blocks", c->sb.meta_blocks ? meta_free(c) : 0);
+	json_u64(j, "data_units", c->sb.data_units);
+	json_u64(j, "data_used_units", c->sb.data_used);
+	json_bool(j, "needs_check", c->sb.flags & PDATA_SB_NEEDS_CHECK);
+	json_u64(j, "thins", c->nr_thins);
+	json_u64(j, "nodes", c->nr_nodes);
+	json_u64(j, "journal_blocks", c->journal_blocks);
+	json_u64(j, "journal_records", c->journal_records);
+	json_u64(j, "exit_status", status);
+	json_end(j);
+}
+
+static int run(struct check *c)
+{
+	int r = 0;
+	bool usable = check_superblocks(c);
+
+	if (usable && !c->super_only)
+		r = c->metadata_snap ? check_snapshot(c) : check_all(c);
+	if (r)
+		tool_err("%s: %s", c->path, tool_error(r));
+	if (usable && !r && c->clear_needs_check && !has_errors(c) && !clear_needs_check(c))
+		r = -EIO;
+	tool_progress_end();
+	if (usable && !c->quiet && !c->json)
+		print_summary(c);
+	if (c->auto_repair && has_errors(c) && !c->quiet)
+		tool_err("%s: there is something to repair: use thin2_repair", c->path);
+	if (r || c->nr_found[SEV_FATAL])
+		return TOOL_FAIL;
+	return c->nr_found[SEV_LEAK] && (!c->ignore_non_fatal || c->auto_repair) ? TOOL_FAIL :
+										   TOOL_OK;
+}
+
+int main(int argc, char **argv)
+{
+	enum tool_open_mode mode = TOOL_READ;
+	struct check c = { };
+	int status;
+
+	tool_init("thin2_check");
+	if (!parse(&c, argc, argv, &status))
+		return status;
+	if (c.metadata_snap)
+		mode = TOOL_LIVE;
+	else if (c.clear_needs_check)
+		mode = TOOL_WRITE;
+	c.io = tool_open(c.path, mode);
+	if (!c.io)
+		return TOOL_FAIL;
+	tool_progress_begin(!c.quiet && !c.json);
+	if (c.json) {
+		json_begin(&c.out, stdout);
+		json_array(&c.out, "findings");
+	}
+	status = run(&c);
+	if (c.json)
+		json_summary(&c, status);
+	tool_close(c.io);
+	free(c.node);
+	free(c.thin);
+	free(c.begins.v);
+	free(c.ends.v);
+	if (fflush(stdout) || ferror(stdout)) {
+		tool_err("cannot write the result");
+		return TOOL_FAIL;
+	}
+	return status;
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* thin2_dump: a pool's metadata as text. */
+#include "dump.h"
+#include "pool.h"
+
+enum {
+	OPT_SKIP_MAPPINGS = 256,
+	OPT_DEV_ID,
+	OPT_ROOT,
+	OPT_JSON,
+};
+
+struct dump {
+	struct dump_source source;
+	const struct pool_writer_ops *format;
+	const char *output;
+	bool quiet;
+	bool repair;
+	bool skip_mappings;
+	bool metadata_snap;
+	u64 snap_block;
+	bool by_root;
+	u64 root;
+	u32 *dev_id;
+	size_t nr_dev_ids;
+};
+
+static const struct option options[] = {
+	{ "dev-id", required_argument, NULL, OPT_DEV_ID },
+	{ "format", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "metadata-snap", optional_argument, NULL, 'm' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "repair", no_argument, NULL, 'r' },
+	{ "root", required_argument, NULL, OPT_ROOT },
+	{ "skip-mappings", no_argument, NULL, OPT_SKIP_MAPPINGS },
+	{ "version", no_argument, NULL, 'V' },
+	{ }
+};
+
+static const char usage_text[] =
+	"Usage: thin2_dump [options] {device|file}\n"
+	"Writes the metadata of a thin-pool2 as text; a block of it is 4 KiB.\n\n"
+	"      --dev-id ID             this thin only (may be repeated)\n"
+	"  -f, --format FORMAT         xml (default), human_readable or json\n"
+	"  -h, --help\n"
+	"      --json                  the same as -f json\n"
+	"  -m, --metadata-snap[=BLOCK] the snapshot held by a pool in use\n"
+	"  -o, --output FILE\n"
+	"  -q, --quiet\n"
+	"  -r, --repair                (needs thin2_repair if something is wrong)\n"
+	"      --root BLOCK            the root of one thin held by a pool in use\n"
+	"      --skip-mappings         devices only\n"
+	"  -V, --version\n";
+
+static bool parse_format(struct dump *d, const char *name)
+{
+	if (!strcmp(name, "xml"))
+		d->format = &xml_writer;
+	else if (!strcmp(name, "human_readable"))
+		d->format = &human_writer;
+	else if (!strcmp(name, "json"))
+		d->format = &json_writer;
+	else
+		tool_err("unknown format '%s'", name);
+	return d->format;
+}
+
+static bool parse_number(const char *option, const char *text, u64 max, u64 *value)
+{
+	if (tool_parse_u64(text, max, value))
+		return true;
+	tool_err("%s: '%s' is not a number up to %llu", option, text, (unsigned long long)max);
+	return false;
+}
+
+static bool add_dev_id(struct dump *d, const char *text)
+{
+	u64 id;
+
+	if (!parse_number("--dev-id", text, THIN2_MAX_ID, &id))
+		return false;
+	d->dev_id = tool_realloc(d->dev_id, (d->nr_dev_ids + 1) * sizeof(*d->dev_id));
+	d->dev_id[d->nr_dev_ids++] = id;
+	return true;
+}
+
+/* Options with a value. False: it was reported. */
+static bool parse_value(struct dump *d, int opt)
+{
+	switch (opt) {
+	case OPT_DEV_ID:
+		return add_dev_id(d, optarg);
+	case OPT_ROOT:
+		d->by_root = true;
+		return parse_number("--root", optarg, PDATA_MAX_BLOCKS, &d->root);
+	case 'f':
+		return parse_format(d, optarg);
+	case 'm':
+		d->metadata_snap = true;
+		return !optarg || parse_number("-m", optarg, PDATA_MAX_BLOCKS, &d->snap_block);
+	case 'o':
+		d->output = optarg;
+		return true;
+	default:
+		fputs(usage_text, stderr);
+		return false;
+	}
+}
+
+/* Returns false if the program ends with *status. */
+static bool parse_option(struct dump *d, int opt, int *status)
+{
+	*status = TOOL_OK;
+	switch (opt) {
+	case OPT_SKIP_MAPPINGS:
+		d->skip_mappings = true;
+		return true;
+	case OPT_JSON:
+		d->format = &json_writer;
+		return true;
+	case 'q':
+		d->quiet = true;
+		return true;
+	case 'r':
+		d->repair = true;
+		return true;
+	case 'h':
+		fputs(usage_text, stdout);
+		return false;
+	case 'V':
+		puts(TOOL_VERSION);
+		return false;
+	default:
+		*status = TOOL_FAIL;
+		return parse_value(d, opt);
+	}
+}
+
+static bool parse(struct dump *d, int argc, char **argv, int *status)
+{
+	int opt;
+
+	while ((opt = tool_getopt(argc, argv, "f:hm::o:qrV", options)) != -1)
+		if (!parse_option(d, opt, status))
+			return false;
+	*status = TOOL_FAIL;
+	if (optind + 1 != argc) {
+		tool_err(optind == argc ? "no metadata device given" : "one device at a time");
+		fputs(usage_text, stderr);
+		return false;
+	}
+	if (d->metadata_snap && d->by_root) {
+		tool_err("either a metadata snapshot or a root");
+		return false;
+	}
+	if (d->by_root && d->nr_dev_ids > 1) {
+		tool_err("a root belongs to one thin");
+		return false;
+	}
+	d->source.path = argv[optind];
+	if (!d->format)
+		d->format = &xml_writer;
+	return true;
+}
+
+/* ---- output ---- */
+
+/* Ranges that continue each other across leaves become one. */
+struct join {
+	struct pool_writer *w;	/* NULL: only count */
+	struct pdata_range r;	/* len 0: none yet */
+	u64 mapped;
+};
+
+static void join_flush(struct join *j)
+{
+	if (j->r.len && j->w)
+		j->w->ops->map(j->w, &j->r);
+	j->r.len = 0;
+}
+
+static int join_range(void *context, const struct pdata_range *r)
+{
+	struct join *j = context;
+
+	if (r->kind == PDATA_RANGE_MAPPED)
+		j->mapped += r->len;
+	if (!j->w)
+		return 0;
+	if (j->r.len && j->r.kind == r->kind && j->r.tag == r->tag &&
+	    pdata_range_end(&j->r) == r->begin &&
+	    (r->kind != PDATA_RANGE_MAPPED || j->r.value + j->r.len == r->value)) {
+		j->r.len += r->len;
+		return 0;
+	}
+	join_flush(j);
+	j->r = *r;
+	return 0;
+}
+
+static bool is_wanted(const struct dump *d, u32 id)
+{
+	size_t i;
+
+	for (i = 0; i < d->nr_dev_ids; i++)
+		if (d->dev_id[i] == id)
+			return true;
+	return !d->nr_dev_ids;
+}
+
+static int dump_thin(struct dump *d, struct pool_writer *w, const struct thin2_details *thin)
+{
+	struct pool_device dev = {
+		.dev_id = thin->id,
+		.mapped_blocks = thin->mapped_units,
+		.transaction = thin->transaction_id,
+		.creation_time = thin->create_time,
+		.snap_time = thin->snap_time,
+		.uid = thin->uid,
+		.origin_uid = thin->origin_uid,
+	};
+	struct join j = { };
+	int r;
+
+	if (!d->source.exact) {
+		r = dump_walk(&d->source, thin, join_range, &j);
+		if (r)
+			return r;
+		dev.mapped_blocks = j.mapped;
+	}
+	w->ops->device_begin(w, &dev);
+	if (!d->skip_mappings) {
+		j.w = w;
+		r = dump_walk(&d->source, thin, join_range, &j);
+		if (r)
+			return r;
+		join_flush(&j);
+	}
+	w->ops->device_end(w);
+	return 0;
+}
+
+static int dump_all(struct dump *d, struct pool_writer *w)
+{
+	const struct pdata_super *sb = &d->source.sb;
+	struct pool_super super = {
+		.time = sb->time,
+		.transaction = sb->transaction_id,
+		.flags = !!(sb->flags & PDATA_SB_NEEDS_CHECK),
+		.data_block_size = PDATA_UNIT_SECTORS,
+		.nr_data_blocks = sb->data_units,
+		.generation = sb->generation,
+	};
+	size_t i;
+	int r = 0;
+
+	tool_uuid_text(sb->uuid, super.uuid);
+	w->ops->super_begin(w, &super);
+	for (i = 0; i < d->source.nr_thins && !r; i++)
+		if (is_wanted(d, d->source.thin[i].id))
+			r = dump_thin(d, w, &d->source.thin[i]);
+	if (!r)
+		r = dump_still_held(&d->source);
+	if (!r)
+		w->ops->super_end(w);
+	return r;
+}
+
+static int check_dev_ids(const struct dump *d)
+{
+	size_t i, k;
+
+	for (i = 0; i < d->nr_dev_ids; i++) {
+		for (k = 0; k < d->source.nr_thins; k++)
+			if (d->source.thin[k].id == d->dev_id[i])
+				break;
+		if (k < d->source.nr_thins)
+			continue;
+		tool_err("%s: there is no thin %u", d->source.path, d->dev_id[i]);
+		return -PDATA_E_NOT_FOUND;
+	}
+	return 0;
+}
+
+static int dump_source_open(struct dump *d)
+{
+	if (d->metadata_snap)
+		return dump_open_snapshot(&d->source, d->snap_block);
+	if (d->by_root)
+		return dump_open_root(&d->source, d->root, d->nr_dev_ids ? d->dev_id : NULL);
+	return dump_open_pool(&d->source);
+}
+
+static int dump_to(struct dump *d, FILE *f)
+{
+	struct pool_writer w = { .ops = d->format, .f = f };
+	int r = dump_all(d, &w);
+
+	free(w.private);
+	if (!r && (fflush(f) || ferror(f))) {
+		tool_err("%s: cannot write: %s", d->output ? d->output : "output",
+			 strerror(errno));
+		r = -EIO;
+	}
+	return r;
+}
+
+static int run(struct dump *d)
+{
+	FILE *f = stdout;
+	int r = dump_source_open(d);
+
+	if (!r)
+		r = check_dev_ids(d);
+	if (!r && d->output) {
+		f = fopen(d->output, "w");
+		if (!f) {
+			tool_err("%s: %s", d->output, strerror(errno));
+			r = -EIO;
+		}
+	}
+	if (!r)
+		r = dump_to(d, f);
+	if (f && f != stdout && fclose(f) && !r) {
+		tool_err("%s: %s", d->output, strerror(errno));
+		r = -EIO;
+	}
+	if (r && d->repair)
+		tool_err("%s: repairing needs thin2_repair", d->source.path);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct dump d = { };
+	int r, status;
+
+	tool_init("thin2_dump");
+	if (!parse(&d, argc, argv, &status)) {
+		free(d.dev_id);
+		return status;
+	}
+	/* What the core has to say names the blocks. */
+	pdata_shim_quiet = d.quiet;
+	d.source.io = tool_open(d.source.path,
+				d.metadata_snap || d.by_root ? TOOL_LIVE : TOOL_READ);
+	r = d.source.io ? run(&d) : -EIO;
+	dump_close(&d.source);
+	if (d.source.io)
+		tool_close(d.source.io);
+	free(d.dev_id);
+	return r ? TOOL_FAIL : TOOL_OK;
+}
