@@ -138,12 +138,15 @@ bool check_counts_slots(struct check *c, u64 group, struct pdata_counts *counts)
 
 void check_journal(struct check *c);
 
+/* ---- check_replay.c ---- */
+
+void check_replay(struct check *c);
+
 /* ---- check_trees.c ---- */
 
 struct node *node_find(const struct check *c, u64 block);
 int check_trees(struct check *c);
 int check_snapshot(struct check *c);	/* the held checkpoint alone */
-const struct thin *thin_by_uid(const struct check *c, u64 uid);
 
 /* ---- check_counts.c ---- */
 

@@ -214,8 +214,10 @@ int check_data_counts(struct check *c)
 	struct data_check *d = tool_alloc(sizeof(*d));
 	int r;
 
-	qsort(c->begins.v, c->begins.nr, sizeof(u64), cmp_u64);
-	qsort(c->ends.v, c->ends.nr, sizeof(u64), cmp_u64);
+	if (c->begins.nr) {
+		qsort(c->begins.v, c->begins.nr, sizeof(u64), cmp_u64);
+		qsort(c->ends.v, c->ends.nr, sizeof(u64), cmp_u64);
+	}
 	d->c = c;
 	d->sweep.begins = &c->begins;
 	d->sweep.ends = &c->ends;

@@ -61,7 +61,7 @@ static void record_report(struct check *c, const struct pdata_record *rec, u64 s
 	struct finding f = FINDING(SEV_FATAL, "journal record", what);
 	char text[64];
 
-	snprintf(text, sizeof(text), "record %llu", (unsigned long long)seq);
+	snprintf(text, sizeof(text), "record %llu", seq);
 	f.uid = rec->uid;
 	f.unit = "units";
 	f.begin = rec->vbegin;

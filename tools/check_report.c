@@ -2,44 +2,39 @@
 /* thin2_check: one line for each finding. */
 #include "check.h"
 
-#include <inttypes.h>
-
 /* A pool that has lost a space map must not fill the user's disk with lines. */
 #define MAX_SHOWN	1000
 
 static const char * const severity_text[SEV_NR] = { "note", "error (non-fatal)", "error" };
 static const char * const severity_json[SEV_NR] = { "note", "non-fatal", "fatal" };
 
-static void print_number(u64 v)
+static void print_number(const struct finding *f, u64 v)
 {
-	/* Large numbers are mostly checksums, magics and ~0. */
-	if (v > 0xffffffffffffull || (v > 0xffffff && v <= 0xffffffff))
-		fprintf(stderr, "%#" PRIx64, (uint64_t)v);
+	if (!strcmp(f->what, "crc") || !strcmp(f->what, "magic"))
+		fprintf(stderr, "%#llx", v);
 	else
-		fprintf(stderr, "%" PRIu64, (uint64_t)v);
+		fprintf(stderr, "%llu", v);
 }
 
 static void report_text(const struct finding *f)
 {
 	fprintf(stderr, "%s: %s", severity_text[f->severity], f->type);
 	if (f->block != NO_BLOCK && f->nr_blocks > 1)
-		fprintf(stderr, ", blocks %" PRIu64 "..%" PRIu64, (uint64_t)f->block,
-			(uint64_t)(f->block + f->nr_blocks - 1));
+		fprintf(stderr, ", blocks %llu..%llu", f->block, f->block + f->nr_blocks - 1);
 	else if (f->block != NO_BLOCK)
-		fprintf(stderr, ", block %" PRIu64, (uint64_t)f->block);
+		fprintf(stderr, ", block %llu", f->block);
 	if (f->has_id)
-		fprintf(stderr, ", thin %" PRIu32, (uint32_t)f->id);
+		fprintf(stderr, ", thin %u", f->id);
 	if (f->uid)
-		fprintf(stderr, ", uid %" PRIu64, (uint64_t)f->uid);
+		fprintf(stderr, ", uid %llu", f->uid);
 	if (f->unit)
-		fprintf(stderr, ", %s %" PRIu64 "..%" PRIu64, f->unit, (uint64_t)f->begin,
-			(uint64_t)(f->end - 1));
+		fprintf(stderr, ", %s %llu..%llu", f->unit, f->begin, f->end - 1);
 	fprintf(stderr, ": %s", f->what);
 	if (f->has_values) {
 		fputs(": expected ", stderr);
-		print_number(f->expected);
+		print_number(f, f->expected);
 		fputs(", found ", stderr);
-		print_number(f->found);
+		print_number(f, f->found);
 	}
 	if (f->text)
 		fprintf(stderr, " (%s)", f->text);

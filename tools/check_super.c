@@ -82,7 +82,8 @@ static void check_copy(struct check *c, unsigned int i, const struct sb_copy *co
 	struct finding f = FINDING(SEV_LEAK, sb_name[i], "generation");
 
 	if (copy->err && !home && copy_may_be_torn(copy)) {
-		copy_report(c, i, copy, SEV_NOTE, "torn by a crash; the next checkpoint rewrites it");
+		copy_report(c, i, copy, SEV_NOTE,
+			    "torn by a crash; the next checkpoint rewrites it");
 		return;
 	}
 	if (copy->err) {
@@ -102,20 +103,30 @@ static void check_copy(struct check *c, unsigned int i, const struct sb_copy *co
 	}
 }
 
-/* Copies of one generation must say the same. */
+/*
+ * Copies of one generation must say the same, but for the clean mark: taking
+ * that away, in both, is the first thing an activation does.
+ */
+static bool copies_agree(const struct sb_copy *a, const struct sb_copy *b)
+{
+	const size_t skip = offsetof(struct pdata_superblock_disk, compat_features);
+	const u32 flags = le32_to_cpu(a->d->flags) ^ le32_to_cpu(b->d->flags);
+
+	return !(flags & ~PDATA_SB_CLEAN) &&
+	       !memcmp((const u8 *)a->d + skip, (const u8 *)b->d + skip,
+		       PDATA_BLOCK_SIZE - skip);
+}
+
 static void check_agreement(struct check *c, const struct sb_copy *copy)
 {
-	const size_t skip = sizeof(struct pdata_header);
 	struct finding f = FINDING(SEV_FATAL, "superblock", "content");
 	unsigned int i, j;
 
 	for (i = 0; i < NR_COPIES; i++) {
 		for (j = i + 1; j < NR_COPIES; j++) {
 			if (copy[i].err || copy[j].err ||
-			    copy[i].generation != copy[j].generation)
-				continue;
-			if (!memcmp((const u8 *)copy[i].d + skip, (const u8 *)copy[j].d + skip,
-				    PDATA_BLOCK_SIZE - skip))
+			    copy[i].generation != copy[j].generation ||
+			    copies_agree(&copy[i], &copy[j]))
 				continue;
 			f.block = sb_place[j];
 			f.text = "differs from another copy of the same generation";
@@ -205,10 +216,10 @@ static void slot_read(struct check *c, u64 group, unsigned int i, struct slot *s
 		  !memcmp(h->uuid, c->sb.uuid, PDATA_UUID_SIZE);
 }
 
-static void slot_report(struct check *c, const struct slot *s, enum severity severity,
+static void slot_report(struct check *c, const struct slot *s, enum severity sev,
 			const char *text)
 {
-	struct finding f = FINDING(severity, "space-map block", "unreadable");
+	struct finding f = FINDING(sev, "space-map block", "unreadable");
 
 	f.block = s->check.block;
 	if (s->check.what) {
@@ -254,7 +265,10 @@ static bool slots_judge(struct check *c, u64 group, const struct slot *s, int be
 			c->newer_slots++;
 		if (!s[i].err)
 			continue;
-		/* A crash may have torn the slot that was being written. */
+		/*
+		 * A crash may have torn the slot that was being written; not
+		 * after a clean stop: its mark goes before anything is written.
+		 */
 		if (best >= 0 && !(c->sb.flags & PDATA_SB_CLEAN))
 			slot_report(c, &s[i], SEV_NOTE, "torn by a crash; not needed");
 		else

@@ -306,23 +306,6 @@ static void check_mapped(struct check *c, const struct thin *thin)
 
 /* ---- details ---- */
 
-const struct thin *thin_by_uid(const struct check *c, u64 uid)
-{
-	size_t low = 0, high = c->nr_thins, mid;
-
-	/* Sorted once the trees have been read. */
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (c->thin[mid].d.uid == uid)
-			return &c->thin[mid];
-		if (c->thin[mid].d.uid < uid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
 static void details_report(struct tree *t, const struct walk_at *at,
 			   const struct thin2_details *d, const char *what,
 			   u64 expected, u64 found)
@@ -350,7 +333,7 @@ static void details_check(struct tree *t, const struct walk_at *at, u64 key,
 		details_report(t, at, d, "uid never given out", sb->next_uid - 1, d->uid);
 	if (d->flags & ~known)
 		details_report(t, at, d, "flags", known, d->flags);
-	if (!(d->flags & known) != (t->kind == NODE_DETAILS))
+	if (t->kind == NODE_DELETING ? !(d->flags & known) : d->flags & known)
 		details_report(t, at, d, "deleting flag", t->kind == NODE_DELETING, d->flags);
 	if (d->create_time > sb->time)
 		details_report(t, at, d, "creation time in the future", sb->time, d->create_time);
@@ -412,7 +395,8 @@ static void check_uids(struct check *c)
 	struct finding f = FINDING(SEV_FATAL, "details", "two thins have one uid");
 	size_t i;
 
-	qsort(c->thin, c->nr_thins, sizeof(*c->thin), cmp_thin);
+	if (c->nr_thins)
+		qsort(c->thin, c->nr_thins, sizeof(*c->thin), cmp_thin);
 	for (i = 1; i < c->nr_thins; i++) {
 		/* A held checkpoint knows the same thins again. */
 		if (c->thin[i].held || c->thin[i].d.uid != c->thin[i - 1].d.uid)

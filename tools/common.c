@@ -3,7 +3,6 @@
 #include "common.h"
 #include "io-file.h"
 
-#include <inttypes.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,10 +162,10 @@ void tool_progress(const char *what, u64 done, u64 total)
 	progress.last = t;
 	progress.shown = true;
 	if (total)
-		fprintf(stderr, "\r\033[K%s: %s: %" PRIu64 "%%", tool_name, what,
-			(uint64_t)(done * 100 / total));
+		fprintf(stderr, "\r\033[K%s: %s: %llu%%", tool_name, what,
+			(done * 100 / total));
 	else
-		fprintf(stderr, "\r\033[K%s: %s: %" PRIu64, tool_name, what, (uint64_t)done);
+		fprintf(stderr, "\r\033[K%s: %s: %llu", tool_name, what, done);
 	fflush(stderr);
 }
 
@@ -252,7 +251,7 @@ void json_array_end(struct json *j)
 void json_u64(struct json *j, const char *key, u64 value)
 {
 	json_key(j, key);
-	fprintf(j->f, "%" PRIu64, (uint64_t)value);
+	fprintf(j->f, "%llu", value);
 }
 
 void json_bool(struct json *j, const char *key, bool value)

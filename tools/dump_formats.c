@@ -4,15 +4,13 @@
 #include "pool.h"
 #include "xml.h"
 
-#include <inttypes.h>
-
 /* ---- human readable ---- */
 
 static void human_super_begin(struct pool_writer *w, const struct pool_super *sb)
 {
-	fprintf(w->f, "begin superblock: \"%s\", %" PRIu64 ", %" PRIu64 ", %u, %u, %u, %" PRIu64
-		"\n", sb->uuid, (uint64_t)sb->time, (uint64_t)sb->transaction, sb->flags,
-		XML_VERSION, sb->data_block_size, (uint64_t)sb->nr_data_blocks);
+	fprintf(w->f, "begin superblock: \"%s\", %llu, %llu, %u, %u, %u, %llu\n",
+		sb->uuid, sb->time, sb->transaction, sb->flags,
+		XML_VERSION, sb->data_block_size, sb->nr_data_blocks);
 }
 
 static void human_super_end(struct pool_writer *w)
@@ -22,11 +20,10 @@ static void human_super_end(struct pool_writer *w)
 
 static void human_device_begin(struct pool_writer *w, const struct pool_device *d)
 {
-	fprintf(w->f, "device: %" PRIu64 "\nmapped_blocks: %" PRIu64 "\n", (uint64_t)d->dev_id,
-		(uint64_t)d->mapped_blocks);
-	fprintf(w->f, "transaction: %" PRIu64 "\ncreation time: %" PRIu64 "\n",
-		(uint64_t)d->transaction, (uint64_t)d->creation_time);
-	fprintf(w->f, "snap time: %" PRIu64 "\n", (uint64_t)d->snap_time);
+	fprintf(w->f, "device: %llu\nmapped_blocks: %llu\n", d->dev_id, d->mapped_blocks);
+	fprintf(w->f, "transaction: %llu\ncreation time: %llu\n",
+		d->transaction, d->creation_time);
+	fprintf(w->f, "snap time: %llu\n", d->snap_time);
 }
 
 static void human_device_end(struct pool_writer *w)
@@ -36,11 +33,9 @@ static void human_device_end(struct pool_writer *w)
 
 static void human_map(struct pool_writer *w, const struct pool_map *m)
 {
-	fprintf(w->f, "    (%" PRIu64 "..%" PRIu64 ") -> ", (uint64_t)m->begin,
-		(uint64_t)(pdata_range_end(m) - 1));
+	fprintf(w->f, "    (%llu..%llu) -> ", m->begin, (pdata_range_end(m) - 1));
 	if (m->kind == PDATA_RANGE_MAPPED)
-		fprintf(w->f, "(%" PRIu64 "..%" PRIu64 "), %u\n", (uint64_t)m->value,
-			(uint64_t)(m->value + m->len - 1), m->tag);
+		fprintf(w->f, "(%llu..%llu), %u\n", m->value, (m->value + m->len - 1), m->tag);
 	else
 		fputs(m->kind == PDATA_RANGE_ZERO ? "zero\n" : "damaged\n", w->f);
 }
@@ -115,12 +110,12 @@ static void json_map(struct pool_writer *w, const struct pool_map *m)
 	struct json *j = json_of(w);
 
 	if (m->kind == PDATA_RANGE_MAPPED)
-		json_line(j, "{\"begin\": %" PRIu64 ", \"length\": %" PRIu64
-			  ", \"data_begin\": %" PRIu64 ", \"time\": %u}", (uint64_t)m->begin,
-			  (uint64_t)m->len, (uint64_t)m->value, m->tag);
+		json_line(j,
+			  "{\"begin\": %llu, \"length\": %llu, \"data_begin\": %llu, \"time\": %u}",
+			  m->begin, m->len, m->value, m->tag);
 	else
-		json_line(j, "{\"begin\": %" PRIu64 ", \"length\": %" PRIu64 ", \"kind\": \"%s\"}",
-			  (uint64_t)m->begin, (uint64_t)m->len,
+		json_line(j, "{\"begin\": %llu, \"length\": %llu, \"kind\": \"%s\"}",
+			  m->begin, m->len,
 			  m->kind == PDATA_RANGE_ZERO ? "zero" : "damaged");
 }
 

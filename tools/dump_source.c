@@ -58,7 +58,7 @@ static int held_bad(struct walk *w, const struct walk_at *at, const struct walk_
 	const struct held_walk *h = (const struct held_walk *)w;
 
 	tool_err("%s: block %llu cannot be used: %s: %s", h->s->path,
-		 (unsigned long long)at->block, bad->what ? bad->what : "read",
+		 at->block, bad->what ? bad->what : "read",
 		 tool_error(bad->err));
 	return bad->err;
 }
@@ -146,7 +146,7 @@ int dump_open_root(struct dump_source *s, u64 block, const u32 *dev_id)
 	s->hold = find_hold(&s->sb, PDATA_HOLD_ROOT, &block, dev_id);
 	if (!s->hold) {
 		tool_err("%s: block %llu is not a held root (message get_root holds one)",
-			 s->path, (unsigned long long)block);
+			 s->path, block);
 		return -PDATA_E_NOT_FOUND;
 	}
 	d.id = s->hold->id;

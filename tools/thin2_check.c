@@ -2,8 +2,6 @@
 /* thin2_check: is this metadata in order? */
 #include "check.h"
 
-#include <inttypes.h>
-
 enum {
 	OPT_AUTO_REPAIR = 256,
 	OPT_CLEAR_NEEDS_CHECK,
@@ -109,28 +107,6 @@ static bool parse(struct check *c, int argc, char **argv, int *status)
 	return true;
 }
 
-/* The core must be able to do what the kernel will: open and replay. */
-static void check_open(struct check *c)
-{
-	const struct thin2_md_params p = {
-		.io = c->io,
-		.name = c->path,
-		.data_units = c->sb.data_units,
-		.data_block_size = c->sb.data_block_size,
-		.read_only = true,
-	};
-	struct finding f = FINDING(SEV_FATAL, "metadata", "cannot be opened read-only");
-	struct thin2_md *md;
-	int r = thin2_md_open(&p, &md);
-
-	if (r) {
-		f.text = tool_error(r);
-		report(c, &f);
-		return;
-	}
-	thin2_md_abandon(md);
-}
-
 static int check_all(struct check *c)
 {
 	int r;
@@ -142,7 +118,7 @@ static int check_all(struct check *c)
 	if (!r && !c->skip_mappings)
 		r = check_meta_counts(c);
 	if (!r && !c->nr_found[SEV_FATAL])
-		check_open(c);
+		check_replay(c);
 	return r;
 }
 
@@ -198,20 +174,19 @@ static u64 meta_free(const struct check *c)
 
 static void print_summary(const struct check *c)
 {
-	printf("TRANSACTION_ID=%" PRIu64 "\n", (uint64_t)c->sb.transaction_id);
-	printf("METADATA_FREE_BLOCKS=%" PRIu64 "\n", (uint64_t)meta_free(c));
+	printf("TRANSACTION_ID=%llu\n", c->sb.transaction_id);
+	printf("METADATA_FREE_BLOCKS=%llu\n", meta_free(c));
 	if (c->super_only)
 		return;
-	printf("checkpoint %" PRIu64 ": %zu thins, %" PRIu64 " tree nodes, ",
-	       (uint64_t)c->sb.generation, c->nr_thins, (uint64_t)c->nr_nodes);
-	printf("%" PRIu64 " of %" PRIu64 " data units in use\n", (uint64_t)c->sb.data_used,
-	       (uint64_t)c->sb.data_units);
+	printf("checkpoint %llu: %zu thins, %llu tree nodes, ",
+	       c->sb.generation, c->nr_thins, c->nr_nodes);
+	printf("%llu of %llu data units in use\n", c->sb.data_used, c->sb.data_units);
 	if (!c->metadata_snap)
-		printf("journal: %" PRIu64 " records in %" PRIu64 " blocks to replay\n",
-		       (uint64_t)c->journal_records, (uint64_t)c->journal_blocks);
+		printf("journal: %llu records in %llu blocks to replay\n",
+		       c->journal_records, c->journal_blocks);
 	if (has_errors(c))
-		printf("%" PRIu64 " fatal errors, %" PRIu64 " non-fatal errors\n",
-		       (uint64_t)c->nr_found[SEV_FATAL], (uint64_t)c->nr_found[SEV_LEAK]);
+		printf("%llu fatal errors, %llu non-fatal errors\n",
+		       c->nr_found[SEV_FATAL], c->nr_found[SEV_LEAK]);
 	else
 		puts("no errors");
 }

@@ -72,7 +72,7 @@ static bool parse_number(const char *option, const char *text, u64 max, u64 *val
 {
 	if (tool_parse_u64(text, max, value))
 		return true;
-	tool_err("%s: '%s' is not a number up to %llu", option, text, (unsigned long long)max);
+	tool_err("%s: '%s' is not a number up to %llu", option, text, max);
 	return false;
 }
 

@@ -7,8 +7,6 @@
  */
 #include "xml.h"
 
-#include <inttypes.h>
-
 void xml_escape(FILE *f, const char *text)
 {
 	for (; *text; text++) {
@@ -32,10 +30,10 @@ static void xml_super_begin(struct pool_writer *w, const struct pool_super *sb)
 {
 	fputs("<superblock uuid=\"", w->f);
 	xml_escape(w->f, sb->uuid);
-	fprintf(w->f, "\" time=\"%" PRIu64 "\" transaction=\"%" PRIu64 "\" flags=\"%u\"",
-		(uint64_t)sb->time, (uint64_t)sb->transaction, sb->flags);
-	fprintf(w->f, " version=\"%u\" data_block_size=\"%u\" nr_data_blocks=\"%" PRIu64 "\">\n",
-		XML_VERSION, sb->data_block_size, (uint64_t)sb->nr_data_blocks);
+	fprintf(w->f, "\" time=\"%llu\" transaction=\"%llu\" flags=\"%u\"",
+		sb->time, sb->transaction, sb->flags);
+	fprintf(w->f, " version=\"%u\" data_block_size=\"%u\" nr_data_blocks=\"%llu\">\n",
+		XML_VERSION, sb->data_block_size, sb->nr_data_blocks);
 }
 
 static void xml_super_end(struct pool_writer *w)
@@ -45,11 +43,11 @@ static void xml_super_end(struct pool_writer *w)
 
 static void xml_device_begin(struct pool_writer *w, const struct pool_device *d)
 {
-	fprintf(w->f, "  <device dev_id=\"%" PRIu64 "\" mapped_blocks=\"%" PRIu64 "\"",
-		(uint64_t)d->dev_id, (uint64_t)d->mapped_blocks);
-	fprintf(w->f, " transaction=\"%" PRIu64 "\" creation_time=\"%" PRIu64 "\"",
-		(uint64_t)d->transaction, (uint64_t)d->creation_time);
-	fprintf(w->f, " snap_time=\"%" PRIu64 "\">\n", (uint64_t)d->snap_time);
+	fprintf(w->f, "  <device dev_id=\"%llu\" mapped_blocks=\"%llu\"",
+		d->dev_id, d->mapped_blocks);
+	fprintf(w->f, " transaction=\"%llu\" creation_time=\"%llu\"",
+		d->transaction, d->creation_time);
+	fprintf(w->f, " snap_time=\"%llu\">\n", d->snap_time);
 }
 
 static void xml_device_end(struct pool_writer *w)
@@ -60,17 +58,17 @@ static void xml_device_end(struct pool_writer *w)
 static void xml_map(struct pool_writer *w, const struct pool_map *m)
 {
 	if (m->kind != PDATA_RANGE_MAPPED)
-		fprintf(w->f, "    <!-- %s origin_begin=\"%" PRIu64 "\" length=\"%" PRIu64 "\" -->\n",
+		fprintf(w->f, "    <!-- %s origin_begin=\"%llu\" length=\"%llu\" -->\n",
 			m->kind == PDATA_RANGE_ZERO ? "zero" : "damaged",
-			(uint64_t)m->begin, (uint64_t)m->len);
+			m->begin, m->len);
 	else if (m->len == 1)
-		fprintf(w->f, "    <single_mapping origin_block=\"%" PRIu64 "\" data_block=\"%"
-			PRIu64 "\" time=\"%u\"/>\n",
-			(uint64_t)m->begin, (uint64_t)m->value, m->tag);
+		fprintf(w->f,
+			"    <single_mapping origin_block=\"%llu\" data_block=\"%llu\" time=\"%u\"/>\n",
+			m->begin, m->value, m->tag);
 	else
-		fprintf(w->f, "    <range_mapping origin_begin=\"%" PRIu64 "\" data_begin=\"%"
-			PRIu64 "\" length=\"%" PRIu64 "\" time=\"%u\"/>\n", (uint64_t)m->begin,
-			(uint64_t)m->value, (uint64_t)m->len, m->tag);
+		fprintf(w->f,
+			"    <range_mapping origin_begin=\"%llu\" data_begin=\"%llu\" length=\"%llu\" time=\"%u\"/>\n",
+			m->begin, m->value, m->len, m->tag);
 }
 
 const struct pool_writer_ops xml_writer = {

@@ -41,7 +41,7 @@ static void copy_end(struct thin2_copy *copy, blk_status_t status)
 
 	if (!copy->in_place) {
 		thin2_write_end(&copy->write, blk_status_to_errno(status));
-		trace_thin2_write_end(thin->id, copy->unit, 1, status);
+		trace_thin2_write_end(thin->id, copy->unit, 1, blk_status_to_errno(status));
 	}
 	thin2_uncount(thin->pool, copy->epoch);
 	thin2_copy_free(copy);
@@ -170,11 +170,7 @@ static int begin_write(struct thin2_copy *copy)
 	struct thin2_thin *thin = copy->thin;
 	int r;
 
-	rcu_read_lock();
-	r = thin2_write_begin(thin->dev, copy->unit, copy->unit + 1, &copy->write);
-	if (!r)
-		copy->epoch = thin2_count(thin->pool);
-	rcu_read_unlock();
+	r = thin2_begin_counted(thin, copy->unit, copy->unit + 1, &copy->write, &copy->epoch);
 	if (r)
 		return r;
 	if (copy->write.unshare && thin2_snap_busy(thin->dev)) {
@@ -218,14 +214,9 @@ int thin2_copy_begin(struct thin2_copy *copy, const struct thin2_where *w)
 	return 0;
 }
 
-/*
- * Write zeroes over a mapped, exclusive part of a unit. Under rcu_read_lock(),
- * which this drops, since the lookup that said @phys.
- */
+/* Write zeroes over a mapped, exclusive part of a unit; copy->epoch is counted. */
 void thin2_copy_zero_in_place(struct thin2_copy *copy, u64 phys)
 {
-	copy->epoch = thin2_count(copy->thin->pool);
-	rcu_read_unlock();
 	copy->in_place = true;
 	copy->phys = phys;
 	atomic_inc(&thin2_bio(copy->parent)->remaining);

@@ -543,7 +543,7 @@ int thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit)
 {
 	struct thin2_md *md = th->md;
 	unsigned int tries;
-	u64 load;
+	u64 load = 0;
 	int r = 0;
 
 	for (tries = 0; tries < PDATA_RT_MAX_DEPTH; tries++) {

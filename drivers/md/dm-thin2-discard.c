@@ -61,15 +61,11 @@ static enum thin2_outcome zero_sectors(struct thin2_thin *thin, struct bio *bio,
 	struct thin2_where w;
 
 	copy->zero = true;
-	rcu_read_lock();
-	thin2_lookup(thin->dev, copy->unit, copy->unit + 1, true, &w);
-	if (w.action == THIN2_REMAP) {
+	thin2_lookup_counted(thin, copy->unit, copy->unit + 1, true, &w, &copy->epoch);
+	switch (w.action) {
+	case THIN2_REMAP:
 		thin2_copy_zero_in_place(copy, w.phys);
 		return THIN2_DONE;
-	}
-	rcu_read_unlock();
-
-	switch (w.action) {
 	case THIN2_PROVISION:
 		/* Reads as zeroes already, unless an origin shows through. */
 		if (w.hole && thin->origin_dev && sector < thin->origin_sectors)

@@ -36,14 +36,11 @@ static int defer(struct thin2_thin *thin, struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Under rcu_read_lock(), which this drops. */
 static int map_remap(struct thin2_thin *thin, struct bio *bio, const struct thin2_where *w)
 {
 	struct thin2_bio *pb = thin2_bio(bio);
 	sector_t sector = bio->bi_iter.bi_sector;
 
-	pb->epoch = thin2_count(thin->pool);
-	rcu_read_unlock();
 	pb->flags |= THIN2_BIO_COUNTED;
 	cut_at(bio, thin2_to_sector(w->end));
 	bio_set_dev(bio, thin->pool->data.bdev);
@@ -64,7 +61,6 @@ static int map_zero(struct thin2_thin *thin, struct bio *bio, const struct thin2
 	return end_bio(bio, BLK_STS_OK);
 }
 
-/* Under rcu_read_lock(), which this drops. */
 static int map_provision(struct thin2_thin *thin, struct bio *bio, const struct thin2_where *w)
 {
 	struct thin2_bio *pb = thin2_bio(bio);
@@ -74,22 +70,16 @@ static int map_provision(struct thin2_thin *thin, struct bio *bio, const struct 
 	int r;
 
 	if (sector % THIN2_UNIT_SECTORS || whole == unit) {
-		rcu_read_unlock();
 		cut_at(bio, thin2_to_sector(unit + 1));
 		return defer(thin, bio);
 	}
-	if (unlikely(!thin2_rules(thin->pool)->provision)) {
-		rcu_read_unlock();
+	if (unlikely(!thin2_rules(thin->pool)->provision))
 		return defer(thin, bio);
-	}
-	r = thin2_write_begin(thin->dev, unit, min(whole, w->end), &pb->write);
+	r = thin2_begin_counted(thin, unit, min(whole, w->end), &pb->write, &pb->epoch);
 	if (unlikely(r)) {
-		rcu_read_unlock();
 		cut_at(bio, thin2_to_sector(min(whole, w->end)));
 		return defer(thin, bio);
 	}
-	pb->epoch = thin2_count(thin->pool);
-	rcu_read_unlock();
 	pb->flags |= THIN2_BIO_COUNTED | THIN2_BIO_WRITE;
 	trace_thin2_provision(thin->id, unit, pb->write.len, pb->write.phys);
 	atomic64_inc(&thin->pool->nr_provisioned);
@@ -113,8 +103,7 @@ static int map_data(struct thin2_thin *thin, struct bio *bio)
 		pb->flags |= THIN2_BIO_FUA;
 		pb->seq = thin2_last_seq(thin->dev);
 	}
-	rcu_read_lock();
-	thin2_lookup(thin->dev, unit, limit, write, &w);
+	thin2_lookup_counted(thin, unit, limit, write, &w, &pb->epoch);
 	trace_thin2_map(thin->id, bio, w.action);
 	switch (w.action) {
 	case THIN2_REMAP:
@@ -122,15 +111,12 @@ static int map_data(struct thin2_thin *thin, struct bio *bio)
 	case THIN2_PROVISION:
 		return map_provision(thin, bio, &w);
 	case THIN2_ZERO:
-		rcu_read_unlock();
 		return map_zero(thin, bio, &w);
 	case THIN2_DAMAGED:
-		rcu_read_unlock();
 		cut_at(bio, thin2_to_sector(w.end));
 		return end_bio(bio, BLK_STS_IOERR);
 	default:
 		/* The worker asks the trees, reads them, or waits. */
-		rcu_read_unlock();
 		cut_at(bio, thin2_to_sector(w.end));
 		return defer(thin, bio);
 	}
@@ -178,7 +164,8 @@ int thin2_endio(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	pb->flags = 0;
 	if (flags & THIN2_BIO_WRITE) {
 		thin2_write_end(&pb->write, blk_status_to_errno(*error));
-		trace_thin2_write_end(thin->id, pb->write.vbegin, pb->write.len, *error);
+		trace_thin2_write_end(thin->id, pb->write.vbegin, pb->write.len,
+				      blk_status_to_errno(*error));
 	}
 	if (flags & (THIN2_BIO_WRITE | THIN2_BIO_NEW))
 		pb->seq = thin2_last_seq(thin->dev);

@@ -261,6 +261,7 @@ static int activate(struct thin2_md *md, const struct thin2_md_params *p)
 		if (r)
 			return r;
 		md->sb.data_units = p->data_units;
+		md->data_sm.nr_units = p->data_units;
 	}
 	if (p->io->nr_blocks > md->sb.meta_blocks) {
 		r = pdata_sm_grow(&md->tm.sm, p->io->nr_blocks);
@@ -335,7 +336,10 @@ int thin2_md_close(struct thin2_md *md)
 	int r = 0;
 
 	if (!md->read_only) {
-		r = thin2_checkpoint(md);
+		/* Overwrites in place leave no record: flush them all the same. */
+		r = thin2_flush(md);
+		if (!r)
+			r = thin2_checkpoint(md);
 		mutex_lock(&md->meta_lock);
 		if (!r) {
 			md->sb.flags |= PDATA_SB_CLEAN;
@@ -380,6 +384,7 @@ int thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks)
 	}
 	/* Units beyond the recorded end are handed out only when it is recorded. */
 	md->sb.data_units = data_units;
+	md->data_sm.nr_units = data_units;
 	r = thin2_commit(md);
 	if (!r)
 		r = pdata_alloc_grow(&md->alloc, data_units);

@@ -48,7 +48,8 @@ static void frag_endio(struct bio *bio)
 
 	if (frag->flags & THIN2_BIO_WRITE) {
 		thin2_write_end(&frag->write, blk_status_to_errno(status));
-		trace_thin2_write_end(thin->id, frag->write.vbegin, frag->write.len, status);
+		trace_thin2_write_end(thin->id, frag->write.vbegin, frag->write.len,
+				      blk_status_to_errno(status));
 	}
 	if (frag->flags & THIN2_BIO_COUNTED)
 		thin2_uncount(thin->pool, frag->epoch);
@@ -202,9 +203,8 @@ static enum progress refused(struct thin2_thin *thin, struct bio *bio, u64 end, 
 	}
 }
 
-/* Under rcu_read_lock(), which this drops. */
 static enum progress do_remap(struct thin2_thin *thin, struct bio *bio,
-			      const struct thin2_where *w)
+			      const struct thin2_where *w, u8 epoch)
 {
 	struct part p = {
 		.bdev = thin->pool->data.bdev,
@@ -212,10 +212,9 @@ static enum progress do_remap(struct thin2_thin *thin, struct bio *bio,
 			  bio->bi_iter.bi_sector % THIN2_UNIT_SECTORS,
 		.sectors = sectors_to(bio, w->end),
 		.flags = THIN2_BIO_COUNTED,
-		.epoch = thin2_count(thin->pool),
+		.epoch = epoch,
 	};
 
-	rcu_read_unlock();
 	return submit_part(thin, bio, &p) ? GONE : MORE;
 }
 
@@ -251,14 +250,9 @@ static enum progress do_new_units(struct thin2_thin *thin, struct bio *bio, u64 
 	u64 unit = thin2_to_unit(bio->bi_iter.bi_sector);
 	int r;
 
-	rcu_read_lock();
-	r = thin2_write_begin(thin->dev, unit, end, &p.write);
-	if (r) {
-		rcu_read_unlock();
+	r = thin2_begin_counted(thin, unit, end, &p.write, &p.epoch);
+	if (r)
 		return refused(thin, bio, end, r);
-	}
-	p.epoch = thin2_count(thin->pool);
-	rcu_read_unlock();
 	p.sector = thin2_to_sector(p.write.phys);
 	p.sectors = thin2_to_sector(p.write.len);
 	if (p.write.unshare) {
@@ -334,16 +328,15 @@ static enum progress do_front(struct thin2_thin *thin, struct bio *bio)
 	u64 unit = thin2_to_unit(bio->bi_iter.bi_sector);
 	u64 limit = DIV_ROUND_UP(bio_end_sector(bio), THIN2_UNIT_SECTORS);
 	struct thin2_where w;
+	u8 epoch;
 
 	if (unlikely(!thin2_rules(thin->pool)->io))
 		return fail_part(bio, bio_sectors(bio), BLK_STS_IOERR);
-	rcu_read_lock();
-	thin2_lookup(thin->dev, unit, limit, op_is_write(bio_op(bio)), &w);
+	thin2_lookup_counted(thin, unit, limit, op_is_write(bio_op(bio)), &w, &epoch);
 	trace_thin2_map(thin->id, bio, w.action);
-	if (w.action == THIN2_REMAP)
-		return do_remap(thin, bio, &w);
-	rcu_read_unlock();
 	switch (w.action) {
+	case THIN2_REMAP:
+		return do_remap(thin, bio, &w, epoch);
 	case THIN2_ZERO:
 		return do_zero(thin, bio, &w);
 	case THIN2_UNSHARE:

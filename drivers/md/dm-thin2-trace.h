@@ -30,7 +30,7 @@ TRACE_EVENT(thin2_map,
 	),
 	TP_fast_assign(
 		__entry->thin = thin;
-		__entry->op = bio_op(bio);
+		__entry->op = (__force u32)bio_op(bio);
 		__entry->sector = bio->bi_iter.bi_sector;
 		__entry->sectors = bio_sectors(bio);
 		__entry->action = action;
@@ -52,7 +52,7 @@ TRACE_EVENT(thin2_defer,
 	),
 	TP_fast_assign(
 		__entry->thin = thin;
-		__entry->op = bio_op(bio);
+		__entry->op = (__force u32)bio_op(bio);
 		__entry->sector = bio->bi_iter.bi_sector;
 		__entry->sectors = bio_sectors(bio);
 	),
@@ -112,7 +112,7 @@ DECLARE_EVENT_CLASS(thin2_result,
 		  __entry->len, __entry->result)
 );
 
-/* The data of such a write is there (blk_status_t). */
+/* The data of such a write is there, or not. */
 DEFINE_EVENT(thin2_result, thin2_write_end,
 	TP_PROTO(u32 thin, u64 unit, u64 len, int result),
 	TP_ARGS(thin, unit, len, result)

@@ -343,10 +343,7 @@ static inline void thin2_check_low_water(struct thin2_pool *pool)
 int thin2_map(struct dm_target *ti, struct bio *bio);
 int thin2_endio(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 
-/*
- * Count a bio as issued to the data device. Under rcu_read_lock(), in the same
- * section as the lookup that told where to.
- */
+/* Count a bio as issued to the data device. Under rcu_read_lock(). */
 static inline u8 thin2_count(struct thin2_pool *pool)
 {
 	u8 epoch = READ_ONCE(pool->epoch);
@@ -364,6 +361,34 @@ static inline void thin2_uncount(struct thin2_pool *pool, u8 epoch)
 	smp_mb__after_atomic();
 	if (unlikely(READ_ONCE(pool->draining) & (1u << epoch)))
 		thin2_uncount_slow(pool);
+}
+
+/*
+ * Look up, and if that says REMAP, count the bio that will go there: in one RCU
+ * section, so that a drain which begins after the mapping has changed sees it.
+ */
+static inline void thin2_lookup_counted(struct thin2_thin *thin, u64 unit, u64 limit,
+					bool write, struct thin2_where *w, u8 *epoch)
+{
+	rcu_read_lock();
+	thin2_lookup(thin->dev, unit, limit, write, w);
+	if (w->action == THIN2_REMAP)
+		*epoch = thin2_count(thin->pool);
+	rcu_read_unlock();
+}
+
+/* The same for a write that gets new space. */
+static inline int thin2_begin_counted(struct thin2_thin *thin, u64 unit, u64 limit,
+				      struct thin2_write *w, u8 *epoch)
+{
+	int r;
+
+	rcu_read_lock();
+	r = thin2_write_begin(thin->dev, unit, limit, w);
+	if (!r)
+		*epoch = thin2_count(thin->pool);
+	rcu_read_unlock();
+	return r;
 }
 
 static inline sector_t thin2_to_sector(u64 unit)
@@ -403,7 +428,7 @@ struct thin2_copy *thin2_copy_alloc(struct thin2_thin *thin, struct bio *parent,
 				    sector_t sector, unsigned int sectors);
 void thin2_copy_free(struct thin2_copy *copy);
 int __must_check thin2_copy_begin(struct thin2_copy *copy, const struct thin2_where *w);
-void thin2_copy_zero_in_place(struct thin2_copy *copy, u64 phys) __releases(RCU);
+void thin2_copy_zero_in_place(struct thin2_copy *copy, u64 phys);
 
 /* ---- dm-thin2-discard.c ---- */
 

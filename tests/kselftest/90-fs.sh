@@ -36,7 +36,6 @@ for fs in ext4 xfs; do
 	dev=$MAP/t2-thin$id
 	copy=$MAP/t2-thin$((id + 1))
 	must thin_make $id 1024
-	used0=$(used_data)
 	check "mkfs.$fs" mkfs.$fs -q $dev
 	must mount_at $dev $tmp/a
 	mkdir $tmp/a/one

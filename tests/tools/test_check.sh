@@ -39,6 +39,15 @@ cp dirty.md before.md
 thin2_check dirty.md >/dev/null && cmp -s before.md dirty.md
 result $? "a check writes nothing"
 
+# The first step of an activation, and nothing more.
+cp clean.md x.md
+damage x.md set 511 68 4 0
+run 0 thin2_check x.md && [ ! -s err ]
+result $? "half marked as in use is in order"
+damage x.md set "$(damage x.md super)" 176 8 0
+run 1 thin2_check x.md && has err "differs from another copy"
+result $? "copies that disagree"
+
 # A power cut may leave the journal's last block torn.
 cp dirty.md x.md
 run 0 thin2_check --json x.md
@@ -234,6 +243,21 @@ bad "superblocks older than the journal" journal "superblock is older"
 cp deep.md x.md
 truncate -s 64M x.md
 bad "device smaller than recorded" superblock "smaller than recorded"
+
+# Journal records of 32 bytes from 112 on: uid, vbegin and kind, phys, len, birth.
+mkpool x.md 4096 1048576 create 1 write 1 0 100 checkpoint write 1 200 10 write 1 300 10 \
+	flush abandon
+journal=$(damage x.md journal 0)
+cp x.md y.md
+damage x.md set "$journal" $((112 + 32 + 16)) 8 "$(damage x.md get "$journal" $((112 + 16)) 8)"
+bad "two records map the same data" "journal, thin 1" "two changes map the same data"
+cp y.md x.md
+phys=$(damage x.md get "$(damage x.md leaf "$(damage x.md root 1)")" 104 8)
+damage x.md set "$journal" $((112 + 16)) 8 $((phys + 5))
+bad "a record maps data in use" "journal, thin 1" "data units $((phys + 5)).." "uses elsewhere"
+cp y.md x.md
+damage x.md set "$journal" $((112 + 16)) 8 2000000
+bad "a record beyond the data device" "journal record" "beyond the end"
 
 # ---- needs_check ----
 

@@ -134,6 +134,7 @@ void ps_check_counts(struct pool_sim *ps)
 	int r;
 
 	ps->op = "check counts";
+	ps->still = true;
 	ps_drain(ps);
 	r = thin2_checkpoint(md);
 	if (r)
@@ -166,4 +167,5 @@ void ps_check_counts(struct pool_sim *ps)
 	compare_units(&c);
 	free(c.block);
 	free(c.unit);
+	ps->still = false;
 }

@@ -67,16 +67,21 @@ static int data_write(struct pool_sim *ps, u64 phys, u32 tag)
 
 /* ---- the metadata's callbacks ---- */
 
+static void concurrent_write(struct pool_sim *ps);
+
 static int op_flush_data(void *context)
 {
 	struct pool_sim *ps = context;
 
+	concurrent_write(ps);
 	return pdata_io_flush(&ps->data->io);
 }
 
 static void op_drain(void *context)
 {
 	ps_drain(context);
+	/* I/O does not stop for a checkpoint or a snapshot: this one is newer. */
+	concurrent_write(context);
 }
 
 static void pass_down(struct pool_sim *ps, struct list_head *batch)
@@ -119,20 +124,55 @@ static void unit_push(struct pool_sim *ps, struct ps_unit *u, u32 tag)
 	u->tag[u->nr++] = tag;
 }
 
-/* All that was acknowledged is durable: only the newest content is allowed. */
+/* A unit of @t got a new content while an operation is under way. */
+static void model_touch(struct pool_sim *ps, struct ps_thin *t, u64 unit, u32 tag)
+{
+	unit_push(ps, &t->unit[unit], tag);
+	if (ps->watched == t)
+		ps->touched[unit] = true;
+}
+
+static bool in_flight(struct pool_sim *ps, const struct ps_thin *t, u64 unit, u32 tag)
+{
+	const struct ps_flight *f;
+
+	for (f = ps->flight; f < ps->flight + PS_MAX_FLIGHT; f++)
+		if (f->state == PS_ISSUED && f->th == t->th && unit >= f->unit &&
+		    unit < f->unit + f->len && f->tag[unit - f->unit] == tag)
+			return true;
+	return false;
+}
+
+/* A flush begins: it covers all that is acknowledged now. */
+static void model_flush_begin(struct pool_sim *ps)
+{
+	struct ps_thin *t;
+	struct ps_unit *u;
+	u64 i;
+
+	for (t = ps->thin; t < ps->thin + PS_MAX_THINS; t++)
+		for (i = 0; t->exists && i < ps->c.thin_units; i++) {
+			u = &t->unit[i];
+			u->keep = u->nr - 1;
+			if (u->keep && in_flight(ps, t, i, u->tag[u->keep]))
+				u->keep--;
+		}
+}
+
+/* It is done: what is older than that can no longer be seen. */
 static void model_flushed(struct pool_sim *ps)
 {
 	struct ps_thin *t;
+	struct ps_unit *u;
 	u64 i;
 
-	for (t = ps->thin; t < ps->thin + PS_MAX_THINS; t++) {
-		if (!t->exists)
-			continue;
-		for (i = 0; i < ps->c.thin_units; i++) {
-			t->unit[i].tag[0] = t->unit[i].tag[t->unit[i].nr - 1];
-			t->unit[i].nr = 1;
+	for (t = ps->thin; t < ps->thin + PS_MAX_THINS; t++)
+		for (i = 0; t->exists && i < ps->c.thin_units; i++) {
+			u = &t->unit[i];
+			u->nr -= u->keep;
+			memmove(u->tag, u->tag + u->keep, u->nr * sizeof(*u->tag));
+			u->keep = 0;
 		}
-	}
 }
 
 static bool model_is_full(struct pool_sim *ps, struct ps_thin *t, u64 begin, u64 len)
@@ -336,6 +376,44 @@ static struct ps_thin *pick_thin(struct pool_sim *ps)
 	return t->exists && t->th ? t : NULL;
 }
 
+/*
+ * A small write as it may come in while the core is at work: only what map()
+ * does, which takes no sleeping lock.
+ */
+static void concurrent_write(struct pool_sim *ps)
+{
+	struct ps_thin *t = ps->watched && below(ps, 2) ? ps->watched : pick_thin(ps);
+	struct thin2_where where;
+	struct ps_flight *f;
+	u64 unit;
+
+	if (!t || !t->th || t == ps->busy || ps->still || below(ps, 3) == 0)
+		return;
+	unit = below(ps, min_t(u64, 24, ps->c.thin_units));
+	f = flight_get(ps);
+	land_overlapping(ps, t->th, unit, unit + 1);
+	if (model_is_full(ps, t, unit, 1))
+		return;
+	thin2_lookup(t->th, unit, unit + 1, true, &where);
+	if (where.action == THIN2_REMAP)
+		f->phys = where.phys;
+	else if (where.action != THIN2_PROVISION ||
+		 thin2_write_begin(t->th, unit, unit + 1, &f->w))
+		return;
+	if (where.action == THIN2_PROVISION) {
+		f->provisioned = true;
+		f->phys = f->w.phys;
+	}
+	f->len = 1;
+	f->th = t->th;
+	f->unit = unit;
+	f->tag[0] = ps->next_tag++;
+	f->state = PS_ISSUED;
+	model_touch(ps, t, unit, f->tag[0]);
+	trace(ps, "concurrent write thin %u unit %llu tag %u", t->id, unit, f->tag[0]);
+}
+
+
 static void pick_range(struct pool_sim *ps, u64 max, u64 *begin, u64 *len)
 {
 	/* Half of all accesses go to a small hot part. */
@@ -350,8 +428,7 @@ static int op_flush(struct pool_sim *ps)
 	int r;
 
 	ps->op = "flush";
-	/* What is in flight is not acknowledged; land it so that all is covered. */
-	ps_drain(ps);
+	model_flush_begin(ps);
 	r = thin2_flush(ps->md);
 	trace(ps, "flush: %d", r);
 	if (!r)
@@ -366,6 +443,7 @@ static int op_write(struct pool_sim *ps, struct ps_thin *t)
 	int r = 0;
 
 	ps->op = "write";
+	ps->busy = t;
 	pick_range(ps, ps->c.max_write, &begin, &len);
 	if (model_is_full(ps, t, begin, len)) {
 		r = op_flush(ps);
@@ -375,7 +453,7 @@ static int op_write(struct pool_sim *ps, struct ps_thin *t)
 	trace(ps, "write thin %u [%llu, +%llu) tags from %u", t->id, begin, len, ps->next_tag);
 	for (i = 0; i < len; i++) {
 		tag[i] = ps->next_tag++;
-		unit_push(ps, &t->unit[begin + i], tag[i]);
+		model_touch(ps, t, begin + i, tag[i]);
 	}
 	end = begin + len;
 	land_overlapping(ps, t->th, begin, end);
@@ -395,6 +473,7 @@ static int op_discard(struct pool_sim *ps, struct ps_thin *t)
 	int r;
 
 	ps->op = "discard";
+	ps->busy = t;
 	pick_range(ps, ps->c.thin_units, &begin, &len);
 	if (model_is_full(ps, t, begin, len)) {
 		r = op_flush(ps);
@@ -469,44 +548,53 @@ static int op_create(struct pool_sim *ps)
 }
 
 /*
- * Writes in flight at the cut may be in the snapshot or not; which it was
- * shows now, and must not change any more.
+ * Writes in flight at the cut, and those issued while the snapshot is taken,
+ * may be in it or not; which it was shows now, and must not change any more.
  */
-static void snap_settle(struct pool_sim *ps, struct ps_thin *snap, const struct ps_flight *cut)
+static void snap_settle(struct pool_sim *ps, struct ps_thin *snap)
 {
-	const struct ps_flight *f;
 	struct ps_unit *u;
 	u64 i;
 	u32 tag;
 
-	for (f = cut; f < cut + PS_MAX_FLIGHT; f++)
-		for (i = f->unit; f->state == PS_ISSUED && i < f->unit + f->len; i++) {
-			u = &snap->unit[i];
-			tag = read_tag(ps, snap, i);
-			while (u->nr > 1 && u->tag[u->nr - 1] != tag)
-				u->nr--;
-			if (u->tag[u->nr - 1] != tag)
-				ps_die(ps, "snapshot %u unit %llu holds 0x%x, which was never written",
-				       snap->id, i, tag);
-		}
+	for (i = 0; i < ps->c.thin_units; i++) {
+		if (!ps->touched[i])
+			continue;
+		u = &snap->unit[i];
+		tag = read_tag(ps, snap, i);
+		while (u->nr > 1 && u->tag[u->nr - 1] != tag)
+			u->nr--;
+		if (u->tag[u->nr - 1] != tag)
+			ps_die(ps, "snapshot %u unit %llu holds 0x%x, which was never written",
+			       snap->id, i, tag);
+	}
+}
+
+static void snap_watch(struct pool_sim *ps, struct ps_thin *origin)
+{
+	const struct ps_flight *f;
+	u64 i;
+
+	memset(ps->touched, 0, ps->c.thin_units * sizeof(*ps->touched));
+	for (f = ps->flight; f < ps->flight + PS_MAX_FLIGHT; f++)
+		for (i = 0; f->state == PS_ISSUED && f->th == origin->th && i < f->len; i++)
+			ps->touched[f->unit + i] = true;
+	ps->watched = origin;
 }
 
 static int op_snap(struct pool_sim *ps, struct ps_thin *origin)
 {
 	struct ps_thin *t = free_slot(ps);
-	struct ps_flight cut[PS_MAX_FLIGHT];
-	unsigned int i;
 	int r;
 
 	if (!t)
 		return 0;
 	ps->op = "snapshot";
+	snap_watch(ps, origin);
+	r = thin2_create_snap(ps->md, t - ps->thin, origin->id);
+	ps->watched = NULL;
+	/* The origin's contents by now: what may be in the snapshot, and perhaps more. */
 	slot_fill(ps, t, origin);
-	memcpy(cut, ps->flight, sizeof(cut));
-	for (i = 0; i < PS_MAX_FLIGHT; i++)
-		if (cut[i].th != origin->th)
-			cut[i].state = PS_IDLE;
-	r = thin2_create_snap(ps->md, t->id, origin->id);
 	trace(ps, "snapshot thin %u of %u: %d", t->id, origin->id, r);
 	if (!r)
 		t->exists = true;
@@ -515,7 +603,7 @@ static int op_snap(struct pool_sim *ps, struct ps_thin *origin)
 	if (!r)
 		r = open_thin(ps, t);
 	if (!r)
-		snap_settle(ps, t, cut);
+		snap_settle(ps, t);
 	return r;
 }
 
@@ -601,6 +689,7 @@ static int op_restart(struct pool_sim *ps)
 	trace(ps, "restart");
 	ps->op = "restart";
 	ps_drain(ps);
+	model_flush_begin(ps);
 	r = ps_close(ps);
 	if (r)
 		return r;
@@ -648,6 +737,7 @@ int ps_step(struct pool_sim *ps)
 
 	ps->ops++;
 	r = do_step(ps);
+	ps->busy = NULL;
 	if (r && !ps->clock.off && r != -PDATA_E_DATA_NOSPC && r != -PDATA_E_META_NOSPC)
 		ps_die(ps, "%s (%d)", pdata_error_text(r), r);
 	return r;
@@ -720,7 +810,9 @@ void ps_abandon(struct pool_sim *ps)
 {
 	if (!ps->md)
 		return;
+	ps->still = true;
 	ps_drain(ps);
+	ps->still = false;
 	forget_freed(ps);
 	close_thins(ps);
 	thin2_md_abandon(ps->md);
@@ -731,10 +823,12 @@ int ps_close(struct pool_sim *ps)
 {
 	int r;
 
+	ps->still = true;
 	ps_drain(ps);
 	close_thins(ps);
 	pass_down(ps, &ps->freed);
 	r = thin2_md_close(ps->md);
+	ps->still = false;
 	ps->md = NULL;
 	forget_freed(ps);	/* what the last checkpoint freed: nobody is left to use it */
 	return r;
@@ -748,6 +842,9 @@ void ps_init(struct pool_sim *ps, const struct ps_config *c)
 	ps->c = *c;
 	ps->rnd = c->seed;
 	ps->next_tag = 1;
+	ps->touched = calloc(c->thin_units, sizeof(*ps->touched));
+	if (!ps->touched)
+		ps_die(ps, "out of memory");
 	ps->trace = getenv("TRACE");
 	INIT_LIST_HEAD(&ps->freed);
 	sim_clock_init(&ps->clock, c->seed ^ 0x5eed);
@@ -768,6 +865,7 @@ void ps_exit(struct pool_sim *ps)
 	ps_abandon(ps);
 	for (t = ps->thin; t < ps->thin + PS_MAX_THINS; t++)
 		free(t->unit);
+	free(ps->touched);
 	sim_disk_destroy(ps->meta);
 	sim_disk_destroy(ps->data);
 }
@@ -846,6 +944,7 @@ void ps_verify(struct pool_sim *ps, bool crashed)
 	u64 i;
 
 	ps->op = crashed ? "verify after a crash" : "verify";
+	ps->still = true;
 	ps_drain(ps);
 	for (t = ps->thin; t < ps->thin + PS_MAX_THINS; t++)
 		for (i = 0; t->exists && i < ps->c.thin_units; i++)
@@ -853,6 +952,11 @@ void ps_verify(struct pool_sim *ps, bool crashed)
 	for (t = ps->thin; crashed && t < ps->thin + PS_MAX_THINS; t++)
 		if (t->exists)
 			heal_torn(ps, t);
+	if (crashed) {
+		ps_drain(ps);
+		if (thin2_flush(ps->md))
+			ps_die(ps, "flush after healing");
+	}
 	if (ps->transaction_unsure && ps->md->sb.transaction_id == ps->transaction_id + 1)
 		ps->transaction_id++;
 	ps->transaction_unsure = false;
@@ -860,4 +964,5 @@ void ps_verify(struct pool_sim *ps, bool crashed)
 		ps_die(ps, "transaction id is %llu, not %llu",
 		       (unsigned long long)ps->md->sb.transaction_id,
 		       (unsigned long long)ps->transaction_id);
+	ps->still = false;
 }

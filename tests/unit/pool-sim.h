@@ -25,6 +25,7 @@
 /* Contents a unit may show. Tag 0 = zeroes. */
 struct ps_unit {
 	u32 nr;
+	u32 keep;			/* a flush under way makes older ones impossible */
 	u32 tag[PS_MAX_VERSIONS];	/* oldest allowed first, newest last */
 };
 
@@ -73,6 +74,8 @@ struct pool_sim {
 	struct thin2_md *md;
 	struct ps_thin thin[PS_MAX_THINS];
 	struct ps_flight flight[PS_MAX_FLIGHT];
+	struct ps_thin *watched;	/* origin of the snapshot being taken */
+	bool *touched;			/* its units written since that began */
 	struct list_head freed;	/* batches not passed down yet */
 	u32 next_tag;
 	u64 transaction_id;
@@ -80,6 +83,8 @@ struct pool_sim {
 	u64 ops;
 	const char *op;		/* what is being done, for messages */
 	bool trace;
+	bool still;		/* no concurrent writes just now */
+	struct ps_thin *busy;	/* none to this thin: its order matters just now */
 };
 
 void ps_init(struct pool_sim *ps, const struct ps_config *c);

@@ -459,8 +459,9 @@ static void test_no_memory(void **state)
 
 	for (n = 0, r = -ENOMEM; r; n++) {
 		create_pool();
+		/* nobody's: they take the back-reference of what comes */
 		for (i = 0; i < 60; i++)
-			count(i * 20, 7, 1, 20);
+			count(i * 20, 7, 1, 0);
 		apply();
 		assert_ok(commit());
 		committed();
@@ -487,12 +488,12 @@ static void test_no_memory(void **state)
 }
 
 /* A lost leaf counts as in use, is not given out, and stops nobody. */
-static u64 leaf_block, leaf_lo, leaf_hi;
+static u64 leaf_begin, leaf_block, leaf_lo, leaf_hi;
 
 static int find_leaf(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
 {
 	assert_ok(err);
-	if (!level && lo > 1000 && !leaf_block) {
+	if (!level && (leaf_begin == U64_MAX || (lo > leaf_begin && !leaf_block))) {
 		leaf_block = block;
 		leaf_lo = lo;
 		leaf_hi = hi;
@@ -505,10 +506,11 @@ static int no_range(void *context, const struct pdata_range *r)
 	return 0;
 }
 
-static void test_lost_leaf(void **state)
+/* The first leaf that begins behind @from, with U64_MAX the last one. */
+static void lost_leaf(u64 from)
 {
 	const struct pdata_view v = { .tm = &tm };
-	u64 i, begin, len, end, sum = 0, used;
+	u64 i, begin, len, end, lost, sum = 0, used;
 	u32 c;
 
 	create_pool();
@@ -516,9 +518,11 @@ static void test_lost_leaf(void **state)
 		count(i * 20, 7, 1, 20);
 	apply();
 	assert_ok(commit());
+	leaf_begin = from;
 	leaf_block = 0;
 	assert_ok(pdata_rt_walk(&sm.rt, &v, sm.rt.root, 0, UNITS, find_leaf, no_range, NULL));
-	assert_true(leaf_block && leaf_hi < UNITS);
+	assert_true(leaf_block);
+	lost = min(leaf_hi, sb.data_units) - leaf_lo;
 	close_pool();
 	sim_crash(disk);
 	sim_flip_bit(disk, leaf_block, 12345);
@@ -538,22 +542,35 @@ static void test_lost_leaf(void **state)
 		assert_true(begin + len <= leaf_lo || begin >= leaf_hi);
 		sum += len;
 	}
-	assert_u64(sum + 200 * 7 + (leaf_hi - leaf_lo) -
-		   7 * DIV_ROUND_UP(leaf_hi - leaf_lo, 20), UNITS);
+	/* 7 of 20 are in use, below 4000 */
+	assert_u64(sum + 200 * 7 + lost - 7 * DIV_ROUND_UP(min(leaf_hi, 4000ull) - leaf_lo, 20),
+		   UNITS);
 
 	/* changes go on: around it as ever, within it they have no effect */
 	count(leaf_lo, 7, -1, 20);
 	count(leaf_lo + 10, 5, 1, 20);
 	count(leaf_lo - 20, 7, -1, 20);
 	assert_ok(pdata_sm_data_apply(&sm));
-	for (i = leaf_lo - 20; i < leaf_hi; i++)
+	for (i = leaf_lo - 20; i < leaf_lo + lost; i++)
 		assert_int_equal(freed_now[i], i < leaf_lo - 13);
 	assert_ok(pdata_sm_data_get(&sm, &v, sm.rt.root, leaf_lo + 1, &c, &end));
 	assert_u64(c, PDATA_SM_COUNT_UNKNOWN);
-	assert_u64(end, leaf_hi);
+	assert_u64(end, leaf_lo + lost);
 	assert_u64(sm.used, used - 7);
 	assert_ok(commit());
 	destroy_pool();
+}
+
+static void test_lost_leaf(void **state)
+{
+	lost_leaf(1000);
+}
+
+/* Its interval reaches far beyond the device. */
+static void test_lost_last_leaf(void **state)
+{
+	lost_leaf(U64_MAX);
+	assert_u64(leaf_hi, PDATA_MAX_UNITS);
 }
 
 int main(void)
@@ -564,6 +581,7 @@ int main(void)
 		cmocka_unit_test_setup(test_count_limits, test_quiet),
 		cmocka_unit_test_setup(test_no_memory, test_quiet),
 		cmocka_unit_test_setup(test_lost_leaf, test_quiet),
+		cmocka_unit_test_setup(test_lost_last_leaf, test_quiet),
 	};
 
 	rnd = test_seed();

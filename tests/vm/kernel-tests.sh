@@ -44,6 +44,7 @@ for k in "${kernels[@]}"; do
 	rm -f "$out"/*.tap "$out"/*.log "$out"/disk-[ab]
 	truncate -s 1G "$out/disk-a"
 	truncate -s 8G "$out/disk-b"
+	"$TOP/tests/vm/build-selftest.sh" "$k"
 	say "$k: ${#tests[@]} scripts"
 	rc=0
 	"$TOP/tests/vm/run.sh" -k "$k" -t "$seconds" -d "$out/disk-a" -d "$out/disk-b" \

@@ -51,9 +51,12 @@ static struct alloc_group *group_get(struct pdata_alloc *a, u64 index)
 {
 	struct pdata_alloc_table *table;
 
+	/* A number of groups is published behind a table that has room for them. */
 	if (index >= smp_load_acquire(&a->nr_groups))
 		return NULL;
+	/* Pairs with table_grow(): what was copied into the table. */
 	table = smp_load_acquire(&a->table);
+	/* Pairs with group_load(): the group's content. */
 	return smp_load_acquire(&table->group[index]);
 }
 
@@ -190,7 +193,7 @@ static struct alloc_group *group_new(const struct pdata_alloc *a, u64 index)
 
 	if (!g)
 		return NULL;
-	g->map = kvzalloc(BITS_TO_LONGS(a->group_units) * sizeof(long), GFP_NOIO);
+	g->map = kvcalloc(BITS_TO_LONGS(a->group_units), sizeof(long), GFP_NOIO);
 	if (!g->map) {
 		kfree(g);
 		return NULL;
@@ -280,6 +283,7 @@ static int group_load(struct pdata_alloc *a, u64 index)
 	g->no_whole = !whole;
 	WRITE_ONCE(a->barren, whole ? 0 : a->barren + 1);
 
+	/* Pairs with group_get(). */
 	smp_store_release(&a->table->group[index], g);
 	a->nr_loaded++;
 	load_account(a, found);
@@ -417,6 +421,7 @@ static int table_grow(struct pdata_alloc *a, u64 nr_groups)
 		return -ENOMEM;
 	memcpy(table->group, a->table->group, a->nr_groups * sizeof(table->group[0]));
 	table->older = a->table;
+	/* Pairs with group_get(). */
 	smp_store_release(&a->table, table);
 	return 0;
 }
@@ -459,6 +464,7 @@ int pdata_alloc_grow(struct pdata_alloc *a, u64 nr_units)
 		WRITE_ONCE(a->nr_units, nr_units);
 		atomic64_add(rest, &a->free);
 		atomic64_add(rest, &a->unloaded);
+		/* Pairs with group_get(): the table comes first. */
 		smp_store_release(&a->nr_groups, nr_groups);
 	}
 	mutex_unlock(&a->load_lock);
@@ -467,9 +473,12 @@ int pdata_alloc_grow(struct pdata_alloc *a, u64 nr_units)
 
 u64 pdata_alloc_free(struct pdata_alloc *a)
 {
-	/* In the order in which units go back; on their way out they may be missed. */
 	const u64 reserved = atomic64_read(&a->reserved);
 
+	/*
+	 * Units go back into free before they leave reserved, so that reading
+	 * in reverse sees them. On their way out they may be missed.
+	 */
 	smp_rmb();
 	return reserved + atomic64_read(&a->free);
 }
@@ -485,7 +494,7 @@ static void quarantine_hold(struct pdata_alloc *a, u64 begin, u64 len)
 	const u64 n = units_change(a, begin, len, group_fill);
 
 	if (n)
-		pdata_err_limit("%s: data units [%llu, +%llu): %llu were free before their count was 0",
+		pdata_err_limit("%s: data units [%llu, +%llu): %llu were free too early",
 				a->tm->bm->name, begin, len, n);
 }
 
@@ -696,7 +705,7 @@ static u32 find_fragment(struct alloc_group *g, u32 want, u32 *len)
 static bool stream_refill(struct pdata_alloc *a, struct pdata_stream *s, u32 share,
 			  u64 min, bool whole)
 {
-	const u64 nr = smp_load_acquire(&a->nr_groups);
+	const u64 nr = READ_ONCE(a->nr_groups);	/* group_get() checks */
 	struct alloc_group *g;
 	u64 i, index = s->group;
 	u32 pos, len;
@@ -778,11 +787,12 @@ int pdata_alloc_get(struct pdata_alloc *a, struct pdata_stream *s, u64 want,
 	} while (r == -PDATA_E_DATA_NOSPC && --tries && streams_call_in(a));
 	if (r != -PDATA_E_DATA_NOSPC)
 		return r;
+	quarantined = atomic64_read(&a->quarantined);
 	/*
 	 * Units may have moved while we looked for them: from the quarantine to
-	 * the groups, between those and the streams' reserves.
+	 * the groups (pairs with atomic64_sub_return() in pdata_alloc_release()),
+	 * between those and the streams' reserves.
 	 */
-	quarantined = atomic64_read(&a->quarantined);
 	smp_rmb();
 	if (quarantined || atomic64_read(&a->free) || pdata_alloc_free(a))
 		return -PDATA_E_RETRY;

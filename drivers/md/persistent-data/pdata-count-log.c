@@ -152,13 +152,13 @@ static void net_flush(struct net_out *out)
 }
 
 /*
- * [begin, end) changes by @delta. @ref is an increment that covers it, or NULL.
- * The back-reference is dropped where it can make no record: more joins.
+ * [begin, end) changes by @delta; if that is positive, @ref is an increment that
+ * covers it. The back-reference is dropped where it makes no record: more joins.
  */
 static void net_emit(struct net_out *out, u64 begin, u64 end, s32 delta,
 		     const struct pdata_count_change *ref)
 {
-	const u64 uid = delta > 0 && ref ? ref->uid : 0;
+	const u64 uid = delta > 0 ? ref->uid : 0;
 
 	while (begin < end) {
 		const struct pdata_count_change c = {
@@ -180,7 +180,8 @@ static void net_emit(struct net_out *out, u64 begin, u64 end, s32 delta,
 /*
  * Go over the borders in order. Entries begun and not ended are i - j in
  * number. Of the increments seen so far the one that reaches furthest is kept:
- * if any still covers the place, that one does.
+ * if any still covers the place, as one must where the sum is positive, that
+ * one does.
  */
 static int net_sweep(const struct pdata_count_log *log, const struct count_end *ends,
 		     struct net_out *out)
@@ -203,7 +204,7 @@ static int net_sweep(const struct pdata_count_log *log, const struct count_end *
 		next = ends[j].end;
 		if (i < log->nr)
 			next = min(next, e[i].begin);
-		net_emit(out, pos, next, sum, ref && change_end(ref) > pos ? ref : NULL);
+		net_emit(out, pos, next, sum, ref);
 		pos = next;
 		for (; j < log->nr && ends[j].end == pos; j++)
 			sum -= ends[j].delta;

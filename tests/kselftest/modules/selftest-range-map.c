@@ -119,7 +119,7 @@ static int random_steps(struct pdata_range_map *rm, struct model *m, struct st_r
 	unsigned int i;
 	int r;
 
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 10000; i++) {
 		spin_lock_irq(&st_lock);
 		r = change(rm, m, rnd);
 		if (!r)
