@@ -69,12 +69,13 @@ int thin2_flush(struct thin2_md *md)
 /* ---- commit ---- */
 
 /*
- * Blocks that must stay free so that a merge step, its commit and the freeing
- * of deleted data can always run: see "the reserve" in the design document.
+ * Blocks that must stay free so that a merge step with its commit can always
+ * run: one W for the step, one for blocks that readers of the version before
+ * keep in quarantine. See "The reserve" in the design document.
  */
 u64 thin2_reserve_blocks(struct thin2_md *md)
 {
-	return 3 * thin2_step_blocks(md, THIN2_STEP_FEW);
+	return 2 * thin2_step_blocks(md, THIN2_STEP_FEW);
 }
 
 /*

@@ -508,8 +508,7 @@ static int exclusive_locked(struct thin2_dev *th, u64 unit, u64 end, unsigned in
 	return 1;
 }
 
-/* One question to the trees. *load: block whose counts must be loaded first, on -WOULD_SLEEP. */
-static int try_exclusive(struct thin2_dev *th, u64 unit, u64 *load)
+int thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load)
 {
 	struct pdata_rt_path path;
 	struct pdata_range range;
@@ -547,7 +546,7 @@ int thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit)
 	int r = 0;
 
 	for (tries = 0; tries < PDATA_RT_MAX_DEPTH; tries++) {
-		r = try_exclusive(th, unit, &load);
+		r = thin2_ask_exclusive(th, unit, &load);
 		if (r != -PDATA_E_WOULD_SLEEP)
 			break;
 		mutex_lock(&md->meta_lock);

@@ -51,6 +51,11 @@ void thin2_dev_destroy(struct thin2_dev *th);	/* un-listed; drops its deltas */
 bool thin2_dev_is_dirty(struct thin2_dev *th);
 /* Turn entries of exclusive state @epoch into shared ones, in steps. Sleeps. */
 void thin2_dev_sweep(struct thin2_dev *th, unsigned int epoch);
+/*
+ * thin2_try_exclusive() without loading what is not in memory: *load is the
+ * block whose counts are missing on -WOULD_SLEEP. Needs no meta_lock.
+ */
+int __must_check thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load);
 void thin2_dev_evict(struct thin2_dev *th, u64 nr);
 
 /* ---- dm-thin2-delta.c ---- */

@@ -95,4 +95,13 @@ static inline void thin2_limit_discards(struct queue_limits *limits, unsigned in
 void dm_internal_suspend_noflush(struct mapped_device *md);
 void dm_internal_resume(struct mapped_device *md);
 
+/* ---- maple tree ---- */
+
+/*
+ * 6.1: the slab's bulk allocation, which the maple tree uses for two nodes or
+ * more, leaves interrupts on, whatever they were before. From 6.12 on it
+ * restores them.
+ */
+#define THIN2_MAPLE_BULK_IRQS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0))
+
 #endif

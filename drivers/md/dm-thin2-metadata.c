@@ -460,7 +460,9 @@ int thin2_create(struct thin2_md *md, u32 id)
  * The cut: after it, nothing that is written to the origin in place or appended
  * to its frozen list can reach the snapshot, and all that came before is in.
  * Writes in flight that map something new end up behind the cut: their records
- * follow, and nobody was told that they are done.
+ * follow, and nobody was told that they are done. Writes in place that were
+ * issued before the cut land in what is shared now; the commit that makes the
+ * snapshot waits for them (its drain) before anybody is told of it.
  */
 static void cut_origin(struct thin2_dev *th, u32 time)
 {
@@ -499,7 +501,6 @@ static int prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d)
 	md->sb.time++;
 	if (th) {
 		cut_origin(th, md->sb.time);
-		md->ops->drain(md->context);
 		r = thin2_merge_frozen(th);
 		if (r)
 			return thin2_end_step(md, r);

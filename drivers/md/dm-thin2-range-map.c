@@ -25,6 +25,7 @@
  * counts up, and a reader that saw the count change looks again. It never
  * waits for a store to end.
  */
+#include "dm-thin2-kver.h"
 #include "persistent-data/pdata-range-map.h"
 
 #include <linux/maple_tree.h>
@@ -38,6 +39,7 @@
 struct pdata_range_map {
 	struct maple_tree mt;
 	spinlock_t *lock;	/* what writers hold, if known */
+	struct maple_alloc *reserve;	/* nodes in hand; written under the lock */
 	unsigned int stores;	/* begun so far; written under the lock */
 	u64 count;		/* entries; written under the lock */
 };
@@ -138,6 +140,92 @@ u64 pdata_rm_bound(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int 
 	return bound;
 }
 
+#if THIN2_MAPLE_BULK_IRQS
+/*
+ * A completion that comes in while a store has its interrupts on would wait
+ * for this lock for ever. So a store is given as many nodes as it may need, in
+ * the maple state's own list, and never finds that it has to ask for more.
+ *
+ * The library's nodes come from a cache of its own. One can be had without the
+ * bulk allocation: it is all that the first store into an empty tree takes.
+ */
+static struct maple_alloc *node_alloc(struct pdata_range_map *rm)
+{
+	struct maple_tree one;
+	MA_STATE(mas, &one, 1, 1);
+
+	mt_init_flags(&one, MT_FLAGS_LOCK_EXTERN);
+	if (rm->lock)
+		mt_set_external_lock(&one, rm->lock);
+	mas_store(&mas, xa_mk_value(1));
+	if (xa_err(mas.node))
+		return NULL;
+	return (void *)((unsigned long)one.ma_root & ~MAPLE_NODE_MASK);
+}
+
+static bool reserve_fill(struct pdata_range_map *rm)
+{
+	unsigned int height = (rm->mt.ma_flags & MT_FLAGS_HEIGHT_MASK) >> MT_FLAGS_HEIGHT_OFFSET;
+	unsigned int need = 3 * height + 4;	/* the library's bounds, and one level more */
+	struct maple_alloc *head = rm->reserve, *node;
+
+	while (!head || head->total < need) {
+		node = node_alloc(rm);
+		if (!node)
+			break;
+		memset(node, 0, sizeof(*node));
+		if (head && head->node_count < MAPLE_ALLOC_SLOTS) {
+			head->slot[head->node_count++] = node;
+			head->total++;
+			continue;
+		}
+		node->total = 1;
+		if (head) {
+			node->total += head->total;
+			node->slot[node->node_count++] = head;
+		}
+		head = node;
+	}
+	rm->reserve = head;
+	return head && head->total >= need;
+}
+
+static int mas_store_atomic(struct pdata_range_map *rm, struct ma_state *mas, void *entry)
+{
+	mas->alloc = rm->reserve;
+	mas_store(mas, entry);
+	rm->reserve = mas->alloc;
+	return xa_err(mas->node);
+}
+
+static void reserve_free(struct pdata_range_map *rm)
+{
+	MA_STATE(mas, &rm->mt, 0, 0);
+
+	mas.alloc = rm->reserve;
+	mas_destroy(&mas);
+}
+#else
+static bool reserve_fill(struct pdata_range_map *rm)
+{
+	return true;
+}
+
+static int mas_store_atomic(struct pdata_range_map *rm, struct ma_state *mas, void *entry)
+{
+	int r;
+
+	mas_store(mas, entry);
+	r = xa_err(mas->node);
+	mas_destroy(mas);	/* nodes that were not needed, or not enough */
+	return r;
+}
+
+static void reserve_free(struct pdata_range_map *rm)
+{
+}
+#endif
+
 /*
  * Point @mas at [begin, end). If it has just walked to a range that holds all
  * of it, it need not walk there again; but that is not so in a tree without
@@ -155,14 +243,9 @@ static void narrow(struct ma_state *mas, u64 begin, u64 end)
 
 static int store(struct pdata_range_map *rm, struct ma_state *mas, void *entry)
 {
-	int r;
-
 	WRITE_ONCE(rm->stores, rm->stores + 1);
 	smp_wmb();	/* counted before any reader can see part of it */
-	mas_store(mas, entry);
-	r = xa_err(mas->node);
-	mas_destroy(mas);	/* nodes that were not needed, or not enough */
-	return r;
+	return mas_store_atomic(rm, mas, entry);
 }
 
 /* What a store changes in the number of entries, by one that is in its range. */
@@ -175,9 +258,12 @@ static int overwrite(struct pdata_range_map *rm, u64 begin, u64 end, void *entry
 {
 	MA_STATE(mas, &rm->mt, begin, begin);
 	s64 change = entry ? 1 : 0;
-	void *old = mas_walk(&mas);
+	void *old;
 	int r;
 
+	if (!reserve_fill(rm))
+		return -ENOMEM;
+	old = mas_walk(&mas);
 	if (mas.last >= end - 1) {
 		if (old)
 			change += count_change(&mas, begin, end);
@@ -262,5 +348,6 @@ void pdata_rm_destroy(struct pdata_range_map *rm)
 	spin_lock_irqsave(lock, flags);
 	__mt_destroy(&rm->mt);
 	spin_unlock_irqrestore(lock, flags);
+	reserve_free(rm);
 	kfree(rm);
 }

@@ -48,6 +48,26 @@ damage x.md set "$(damage x.md super)" 176 8 0
 run 1 thin2_check x.md && has err "differs from another copy"
 result $? "copies that disagree"
 
+# A held checkpoint, made by hand: a hold of kind 2 and a count more for its root.
+cp clean.md x.md
+details=$(damage x.md root details)
+slot=$(damage x.md counts "$details")
+home=$(damage x.md super)
+damage x.md set "$slot" $((64 + 4 * (details % 1008))) 4 2
+for i in "$home" 511; do
+	damage x.md set "$i" 236 4 1
+	damage x.md set "$i" 240 8 "$details"
+	damage x.md set "$i" 256 8 "$(damage x.md get "$home" 32 8)"
+	damage x.md set "$i" 268 4 2
+done
+t "held checkpoint is in order" 0 thin2_check x.md
+t "-m" 0 thin2_check -m x.md
+thin2_dump x.md >x.xml
+run 0 thin2_dump -m x.md && cmp out x.xml
+result $? "thin2_dump -m"
+run 0 thin2_dump -m"$details" x.md && cmp out x.xml
+result $? "thin2_dump -m with a block"
+
 # A power cut may leave the journal's last block torn.
 cp dirty.md x.md
 run 0 thin2_check --json x.md
@@ -103,7 +123,7 @@ bad()
 flipped()
 {
 	local rc=0 offset
-	for offset in 2 5 12 20 40 70 100 312 1500 4090; do
+	for offset in 2 20 70 312 1500 4090; do
 		cp "$2.md" x.md
 		damage x.md flip "$3" $offset
 		run 1 thin2_check x.md && has err "$4" "block $3" && continue

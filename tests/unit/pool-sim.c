@@ -376,16 +376,13 @@ static struct ps_thin *pick_thin(struct pool_sim *ps)
 	return t->exists && t->th ? t : NULL;
 }
 
-/*
- * A small write as it may come in while the core is at work: only what map()
- * does, which takes no sleeping lock.
- */
+/* A small write as it may come in while the core is at work under its locks. */
 static void concurrent_write(struct pool_sim *ps)
 {
 	struct ps_thin *t = ps->watched && below(ps, 2) ? ps->watched : pick_thin(ps);
 	struct thin2_where where;
 	struct ps_flight *f;
-	u64 unit;
+	u64 unit, load;
 
 	if (!t || !t->th || t == ps->busy || ps->still || below(ps, 3) == 0)
 		return;
@@ -395,12 +392,13 @@ static void concurrent_write(struct pool_sim *ps)
 	if (model_is_full(ps, t, unit, 1))
 		return;
 	thin2_lookup(t->th, unit, unit + 1, true, &where);
-	if (where.action == THIN2_REMAP)
+	if (where.action == THIN2_UNSHARE && thin2_ask_exclusive(t->th, unit, &load) == 1)
+		thin2_lookup(t->th, unit, unit + 1, true, &where);
+	if (where.action == THIN2_REMAP) {
 		f->phys = where.phys;
-	else if (where.action != THIN2_PROVISION ||
-		 thin2_write_begin(t->th, unit, unit + 1, &f->w))
-		return;
-	if (where.action == THIN2_PROVISION) {
+	} else {
+		if (thin2_write_begin(t->th, unit, unit + 1, &f->w))
+			return;
 		f->provisioned = true;
 		f->phys = f->w.phys;
 	}

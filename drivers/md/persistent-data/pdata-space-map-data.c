@@ -308,19 +308,34 @@ int pdata_sm_data_get(const struct pdata_sm_data *sm, const struct pdata_view *v
 }
 
 /*
+ * Most internal nodes over @leaves leaves. This tree is never shared, so a node
+ * that falls under a quarter is joined with a neighbour if both fit in three
+ * quarters: of two neighbours at most one is emptier than 3/8, and nodes hold
+ * 3/16 of the fanout on average. The way to the leftmost leaf comes on top.
+ */
+static u64 internal_bound(const struct pdata_sm_data *sm)
+{
+	const unsigned int limit = sm->rt.tm->limits.fanout;
+	const unsigned int fanout = limit ? min_t(unsigned int, limit, PDATA_RANGE_FANOUT) :
+					    PDATA_RANGE_FANOUT;
+
+	return DIV_ROUND_UP_ULL(sm->leaves * 16, 3 * fanout) + PDATA_RT_MAX_DEPTH / 2;
+}
+
+/*
  * Three bounds, the least of which holds. With u(m) blocks a step of m changes:
  * each segment may be a step of its own. Each leaf is at most one step with
  * u(1), one split that comes early (no more than u(1) + 1), and its share of
- * what full chunks take. All of the tree may be copied, internal nodes being
- * fewer than leaves, and each leaf and node split once, besides those chunks.
+ * what full chunks take. All of the tree may be copied and each leaf and node
+ * split once, besides those chunks.
  */
 u64 pdata_sm_data_apply_blocks(const struct pdata_sm_data *sm, size_t nr)
 {
 	const u64 chunks = DIV_ROUND_UP((u64)nr, SM_CHUNK);
-	const u64 bulk = chunks * pdata_rt_update_blocks(&sm->rt, SM_CHUNK);
+	const u64 bulk = chunks * pdata_rt_update_blocks(&sm->rt, min_t(u64, nr, SM_CHUNK));
 	const u64 one = pdata_rt_update_blocks(&sm->rt, 1);
 	const u64 some = (sm->leaves + 1) * (2 * one + 1) + bulk;
-	const u64 all = 4 * sm->leaves + 2 * PDATA_RT_MAX_DEPTH + bulk;
+	const u64 all = 2 * (sm->leaves + internal_bound(sm)) + bulk;
 
 	return min(nr * one, min(some, all));
 }

@@ -122,6 +122,11 @@ static int random_steps(struct pdata_range_map *rm, struct model *m, struct st_r
 	for (i = 0; i < 10000; i++) {
 		spin_lock_irq(&st_lock);
 		r = change(rm, m, rnd);
+		/* no store may turn them on under its caller's lock */
+		if (!r && !irqs_disabled()) {
+			pr_err("thin2-selftest: a store has enabled interrupts\n");
+			r = -EINVAL;
+		}
 		if (!r)
 			r = compare_bound(rm, m, rnd);
 		if (!r && !(i % 50))
