@@ -247,23 +247,21 @@ u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes)
 /* Room for a step; *changes is how many it may take. */
 static int merge_room(struct thin2_md *md, unsigned int *changes)
 {
-	int r;
+	int r = 0;
 
 	if (pdata_fault(MERGE_STEP))
 		return -PDATA_E_FAULT;
 	*changes = THIN2_STEP_CHANGES;
-	r = pdata_count_log_reserve(count_log(md), thin2_step_entries(*changes));
-	if (r)
-		return r;
-	if (md->tm.nr_dirty <= MERGE_MAX_DIRTY_BLOCKS &&
-	    pdata_sm_free(&md->tm.sm, false) >= thin2_step_blocks(md, *changes))
-		return 0;
-	r = thin2_commit(md);
-	if (r)
-		return r;
-	if (pdata_sm_free(&md->tm.sm, false) < thin2_step_blocks(md, *changes))
-		*changes = THIN2_STEP_FEW;
-	return thin2_step_room(md, thin2_step_blocks(md, *changes));
+	if (md->tm.nr_dirty > MERGE_MAX_DIRTY_BLOCKS ||
+	    pdata_sm_free(&md->tm.sm, false) < thin2_step_blocks(md, *changes)) {
+		r = thin2_commit(md);
+		if (pdata_sm_free(&md->tm.sm, false) < thin2_step_blocks(md, *changes))
+			*changes = THIN2_STEP_FEW;
+		if (!r)
+			r = thin2_step_room(md, thin2_step_blocks(md, *changes));
+	}
+	/* Last, because a commit ends all reservations. */
+	return r ? r : pdata_count_log_reserve(count_log(md), thin2_step_entries(*changes));
 }
 
 static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
@@ -442,9 +440,10 @@ static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned in
 
 	while (leaves > 1 && pdata_sm_free(&md->tm.sm, false) < delete_blocks(md, leaves * each))
 		leaves /= 2;
-	r = pdata_count_log_reserve(count_log(md), leaves * each);
+	r = thin2_step_room(md, delete_blocks(md, leaves * each));
+	/* Last, because a commit ends all reservations. */
 	if (!r)
-		r = thin2_step_room(md, delete_blocks(md, leaves * each));
+		r = pdata_count_log_reserve(count_log(md), leaves * each);
 	thin2_rt_init_details(md, d, &rt);
 	while (leaves-- && !r && rt.root)
 		r = pdata_rt_del_step(&rt, &d->delete_cursor);

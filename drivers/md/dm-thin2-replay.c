@@ -59,6 +59,11 @@ static int collect_record(void *context, u64 seq, const struct pdata_record *rec
 		kfree(d);
 		return -ENOMEM;
 	}
+	/*
+	 * A snapshot that the crash prevented may have lent its time to births
+	 * already; the next snapshot must not use that time again.
+	 */
+	rp->md->sb.time = max(rp->md->sb.time, rec->birth);
 	d->seq = seq;
 	d->vbegin = rec->vbegin;
 	d->phys = rec->phys;

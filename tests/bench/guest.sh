@@ -11,8 +11,8 @@
 # the pools commit, so that none has work left over from the one before.
 set -eu
 
-rounds=$ROUNDS
-read -r -a targets <<<"$TARGETS"
+rounds=${ROUNDS:?}
+read -r -a targets <<<"${TARGETS:?}"
 map=/dev/mapper
 mib=2048			# in sectors
 thin_mib=1024

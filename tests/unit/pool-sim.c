@@ -256,6 +256,8 @@ static bool wait_for_room(struct pool_sim *ps, struct thin2_dev *th, int *r)
 	case -PDATA_E_DIRTY_LIMIT:
 		ps_drain(ps);
 		*r = thin2_make_room(th, *r);
+		if (*r && !ps->clock.off)
+			ps_die(ps, "making room: %s", pdata_error_text(*r));
 		pass_down(ps, &ps->freed);
 		return !*r;
 	default:
@@ -409,6 +411,8 @@ static void concurrent_write(struct pool_sim *ps)
 	f->state = PS_ISSUED;
 	model_touch(ps, t, unit, f->tag[0]);
 	trace(ps, "concurrent write thin %u unit %llu tag %u", t->id, unit, f->tag[0]);
+	if (below(ps, 2))
+		(void)!flight_land(ps, f);
 }
 
 
@@ -441,6 +445,7 @@ static int op_write(struct pool_sim *ps, struct ps_thin *t)
 	int r = 0;
 
 	ps->op = "write";
+	ps->refusable = true;
 	ps->busy = t;
 	pick_range(ps, ps->c.max_write, &begin, &len);
 	if (model_is_full(ps, t, begin, len)) {
@@ -535,6 +540,7 @@ static int op_create(struct pool_sim *ps)
 	if (!t)
 		return 0;
 	ps->op = "create";
+	ps->refusable = true;
 	slot_fill(ps, t, NULL);
 	r = thin2_create(ps->md, t->id);
 	trace(ps, "create thin %u: %d", t->id, r);
@@ -588,6 +594,7 @@ static int op_snap(struct pool_sim *ps, struct ps_thin *origin)
 	if (!t)
 		return 0;
 	ps->op = "snapshot";
+	ps->refusable = true;
 	snap_watch(ps, origin);
 	r = thin2_create_snap(ps->md, t - ps->thin, origin->id);
 	ps->watched = NULL;
@@ -635,6 +642,7 @@ static int op_reopen_thin(struct pool_sim *ps, struct ps_thin *t)
 	t->th = NULL;
 	if (!below(ps, 3)) {
 		ps->op = "hold a root";
+	ps->refusable = true;
 		r = thin2_get_root(ps->md, t->id, &root);
 		trace(ps, "get_root thin %u: %d", t->id, r);
 		if (r == -PDATA_E_BUSY || r == -PDATA_E_LIMIT)
@@ -734,9 +742,11 @@ int ps_step(struct pool_sim *ps)
 	int r;
 
 	ps->ops++;
+	ps->refusable = false;
 	r = do_step(ps);
 	ps->busy = NULL;
-	if (r && !ps->clock.off && r != -PDATA_E_DATA_NOSPC && r != -PDATA_E_META_NOSPC)
+	if (r && !ps->clock.off && !(ps->refusable && (r == -PDATA_E_DATA_NOSPC ||
+						       r == -PDATA_E_META_NOSPC)))
 		ps_die(ps, "%s (%d)", pdata_error_text(r), r);
 	return r;
 }

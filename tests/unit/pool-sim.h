@@ -84,6 +84,7 @@ struct pool_sim {
 	const char *op;		/* what is being done, for messages */
 	bool trace;
 	bool still;		/* no concurrent writes just now */
+	bool refusable;		/* lack of space may end the operation */
 	struct ps_thin *busy;	/* none to this thin: its order matters just now */
 };
 
