@@ -14,6 +14,8 @@
 
 /* Leaves of a deleted thin that one commit takes apart. */
 #define DELETE_LEAVES		64
+/* Commits that make room for a step before it is given up for now. */
+#define STEP_ROOM_TRIES		16
 /* Commits of a checkpoint that frees deleted thins: status waits for them. */
 #define DELETE_ROUNDS		16
 
@@ -70,12 +72,11 @@ int thin2_flush(struct thin2_md *md)
 
 /*
  * Blocks that must stay free so that a merge step with its commit can always
- * run: one W for the step, one for blocks that readers of the version before
- * keep in quarantine. See "The reserve" in the design document.
+ * run. See "The reserve" in the design document.
  */
 u64 thin2_reserve_blocks(struct thin2_md *md)
 {
-	return 2 * thin2_step_blocks(md, THIN2_STEP_FEW);
+	return thin2_step_blocks(md, THIN2_STEP_FEW);
 }
 
 /*
@@ -107,6 +108,7 @@ static int write_details(struct thin2_md *md)
 		if (r)
 			return r;
 		th->details_dirty = false;
+		md->nr_touched--;
 	}
 	return 0;
 }
@@ -194,16 +196,23 @@ int thin2_commit(struct thin2_md *md)
 	return 0;
 }
 
+/*
+ * Readers that pinned an older version keep what a commit freed until they
+ * leave, which takes them a few reads; a later commit then lets it go.
+ */
 int thin2_step_room(struct thin2_md *md, u64 blocks)
 {
+	unsigned int tries;
 	int r;
 
-	if (pdata_sm_free(&md->tm.sm, false) >= blocks)
-		return 0;
-	r = thin2_commit(md);
-	if (r)
-		return r;
-	return pdata_sm_free(&md->tm.sm, false) >= blocks ? 0 : -PDATA_E_META_NOSPC;
+	for (tries = 0; pdata_sm_free(&md->tm.sm, false) < blocks; tries++) {
+		if (tries == STEP_ROOM_TRIES)
+			return -PDATA_E_META_NOSPC;
+		r = thin2_commit(md);
+		if (r)
+			return r;
+	}
+	return 0;
 }
 
 void thin2_release(struct thin2_md *md, struct list_head *batch)

@@ -15,8 +15,9 @@ void thin2_commit_bio(struct thin2_pool *pool, struct bio *bio)
 
 	spin_lock_irqsave(&pool->commit_lock, flags);
 	bio_list_add(&pool->commits, bio);
-	spin_unlock_irqrestore(&pool->commit_lock, flags);
+	/* Under the lock: once the worker has the bio, the pool may go away. */
 	queue_work(pool->commit_wq, &pool->commit_work);
+	spin_unlock_irqrestore(&pool->commit_lock, flags);
 }
 
 /*

@@ -642,6 +642,8 @@ void thin2_dev_destroy(struct thin2_dev *th)
 	u64 nr;
 
 	list_del(&th->list);
+	if (th->details_dirty)
+		th->md->nr_touched--;
 	pdata_stream_exit(&th->md->alloc, &th->stream);
 	nr = thin2_delta_list_free(&th->active) + thin2_delta_list_free(&th->frozen);
 	atomic64_sub(nr, &th->md->nr_dirty);

@@ -223,23 +223,44 @@ void thin2_fail_discards(struct thin2_thin *thin, blk_status_t status)
 
 /* ---- passdown ---- */
 
-static void pass_down(struct thin2_pool *pool, struct list_head *batch)
+/* Ranges whose discards are under way at once, and given back together. */
+#define PASSDOWN_RANGES	256
+
+static void discard_ranges(struct thin2_pool *pool, struct list_head *ranges)
 {
 	struct pdata_freed *freed;
+	struct bio *bio = NULL;
+	struct blk_plug plug;
 	int r;
 
-	list_for_each_entry(freed, batch, list) {
-		if (!READ_ONCE(pool->passdown))
-			break;
-		r = blkdev_issue_discard(pool->data.bdev, thin2_to_sector(freed->begin),
-					 thin2_to_sector(freed->len), GFP_NOIO);
-		trace_thin2_passdown(freed->begin, freed->len, r);
-		if (r && r != -EOPNOTSUPP)
-			DMWARN_LIMIT("%s: data device: discard of %llu units at %llu failed: %d",
-				     pool->name, freed->len, freed->begin, r);
+	blk_start_plug(&plug);
+	list_for_each_entry(freed, ranges, list) {
+		trace_thin2_passdown(freed->begin, freed->len);
+		__blkdev_issue_discard(pool->data.bdev, thin2_to_sector(freed->begin),
+				       thin2_to_sector(freed->len), GFP_NOIO, &bio);
+	}
+	r = bio ? submit_bio_wait(bio) : 0;
+	blk_finish_plug(&plug);
+	if (bio)
+		bio_put(bio);
+	/* The space is free all the same. */
+	if (r && r != -EOPNOTSUPP)
+		DMWARN_LIMIT("%s: discards of the data device failed: %d", pool->name, r);
+}
+
+static void pass_down(struct thin2_pool *pool, struct list_head *batch)
+{
+	unsigned int n;
+	LIST_HEAD(step);
+
+	while (!list_empty(batch)) {
+		for (n = 0; n < PASSDOWN_RANGES && !list_empty(batch); n++)
+			list_move_tail(batch->next, &step);
+		if (READ_ONCE(pool->passdown))
+			discard_ranges(pool, &step);
+		thin2_release(pool->md, &step);
 		cond_resched();
 	}
-	thin2_release(pool->md, batch);
 }
 
 static void do_passdown(struct work_struct *work)

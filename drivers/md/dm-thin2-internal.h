@@ -15,9 +15,6 @@ enum {
 /* Kind of a change that unmaps; the others are enum pdata_range_kind. */
 #define THIN2_CHANGE_UNMAP	0
 
-/* Blocks that writing details entries in a commit may take: two trees, split and all. */
-#define THIN2_DETAILS_BLOCKS	24u
-
 /* Changes taken into one merge step; the second when metadata space is short. */
 #define THIN2_STEP_CHANGES	256u
 #define THIN2_STEP_FEW		16u
@@ -28,6 +25,23 @@ enum {
 static inline u64 thin2_delta_end(const struct thin2_delta *d)
 {
 	return d->vbegin + d->len;
+}
+
+/* th->details must be written by the next commit. Under meta_lock. */
+static inline void thin2_details_touch(struct thin2_dev *th)
+{
+	if (!th->details_dirty)
+		th->md->nr_touched++;
+	th->details_dirty = true;
+}
+
+/*
+ * Blocks that writing details entries in a commit may take: the paths of both
+ * trees, copied and split, and for each thin touched a leaf.
+ */
+static inline u64 thin2_details_blocks(const struct thin2_md *md)
+{
+	return 24 + md->nr_touched;
 }
 
 /* ---- dm-thin2-metadata.c ---- */

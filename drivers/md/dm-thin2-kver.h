@@ -14,12 +14,12 @@
 
 /* ---- opening a block device ---- */
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-typedef blk_mode_t thin2_open_mode_t;
+#if KERNEL_VERSION(6, 5, 0) <= LINUX_VERSION_CODE
+#define thin2_open_mode_t	blk_mode_t
 #define THIN2_OPEN_READ		BLK_OPEN_READ
 #define THIN2_OPEN_WRITE	BLK_OPEN_WRITE
 #else
-typedef fmode_t thin2_open_mode_t;
+#define thin2_open_mode_t	fmode_t
 #define THIN2_OPEN_READ		FMODE_READ
 #define THIN2_OPEN_WRITE	FMODE_WRITE
 #endif
@@ -27,14 +27,14 @@ typedef fmode_t thin2_open_mode_t;
 /* A block device opened beside its holder: the pool's own reference. */
 struct thin2_bdev {
 	struct block_device *bdev;
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#if KERNEL_VERSION(6, 9, 0) <= LINUX_VERSION_CODE
 	struct file *file;
 #else
 	thin2_open_mode_t mode;
 #endif
 };
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#if KERNEL_VERSION(6, 9, 0) <= LINUX_VERSION_CODE
 static inline int thin2_bdev_open(struct thin2_bdev *b, dev_t dev, thin2_open_mode_t mode)
 {
 	b->file = bdev_file_open_by_dev(dev, mode, NULL, NULL);
@@ -50,7 +50,7 @@ static inline void thin2_bdev_close(struct thin2_bdev *b)
 		bdev_fput(b->file);
 	b->bdev = NULL;
 }
-#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#elif KERNEL_VERSION(6, 5, 0) > LINUX_VERSION_CODE
 static inline int thin2_bdev_open(struct thin2_bdev *b, dev_t dev, thin2_open_mode_t mode)
 {
 	struct block_device *bdev = blkdev_get_by_dev(dev, mode, NULL);
@@ -79,7 +79,7 @@ static inline void thin2_limit_discards(struct queue_limits *limits, unsigned in
 					unsigned int granularity)
 {
 	limits->max_hw_discard_sectors = max;
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
 	limits->max_discard_sectors = max;
 #endif
 	limits->discard_granularity = granularity;
@@ -90,7 +90,7 @@ static inline void thin2_limit_discards(struct queue_limits *limits, unsigned in
 
 /* Meant for targets, but only in drivers/md/dm.h. */
 #ifndef DM_STATUS_NOFLUSH_FLAG
-#define DM_STATUS_NOFLUSH_FLAG	(1 << 0)
+#define DM_STATUS_NOFLUSH_FLAG	BIT(0)
 #endif
 void dm_internal_suspend_noflush(struct mapped_device *md);
 void dm_internal_resume(struct mapped_device *md);
@@ -102,6 +102,6 @@ void dm_internal_resume(struct mapped_device *md);
  * more, leaves interrupts on, whatever they were before. From 6.12 on it
  * restores them.
  */
-#define THIN2_MAPLE_BULK_IRQS	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0))
+#define THIN2_MAPLE_BULK_IRQS	(KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE)
 
 #endif

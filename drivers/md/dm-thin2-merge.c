@@ -19,14 +19,19 @@ static struct pdata_count_log *count_log(struct thin2_md *md)
 	return &md->data_sm.log;
 }
 
-/* References a tree gains (+1) or loses (-1) on the units that @r maps. */
+/*
+ * References a tree gains (+1) or loses (-1) on the units that @r maps. No
+ * back-reference is given: with one, extents that scattered virtual addresses
+ * share could not be joined, and the space map would need a record for each
+ * mapped range instead of one for each run of units in use.
+ */
 static int count_range(struct pdata_rt *rt, const struct pdata_range *r, s32 delta)
 {
 	struct thin2_md *md = rt->context;
 
 	if (r->kind != PDATA_RANGE_MAPPED)
 		return 0;
-	return pdata_count_log_add(count_log(md), r->value, r->len, delta, rt->owner, r->begin);
+	return pdata_count_log_add(count_log(md), r->value, r->len, delta, 0, 0);
 }
 
 static int map_inc(struct pdata_rt *rt, const struct pdata_range *r)
@@ -239,7 +244,7 @@ u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes)
 	struct pdata_rt rt;
 
 	thin2_rt_init_details(md, &none, &rt);
-	return pdata_rt_update_blocks(&rt, changes) + THIN2_DETAILS_BLOCKS +
+	return pdata_rt_update_blocks(&rt, changes) + thin2_details_blocks(md) +
 	       pdata_sm_data_apply_blocks(&md->data_sm,
 					  count_log(md)->nr + thin2_step_entries(changes));
 }
@@ -281,7 +286,7 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 	m->pos += done;
 	th->details.root = rt->root;
 	th->details.mapped_units += md->merge_mapped;
-	th->details_dirty = true;
+	thin2_details_touch(th);
 	cond_resched();
 	return 0;
 }
@@ -297,9 +302,9 @@ static int merge_dead(struct thin2_dev *th)
 	r = pdata_count_log_reserve(log, 2 * (size_t)th->merge.nr_dead);
 	for (i = 0; i < th->merge.nr_dead && !r; i++) {
 		d = &th->merge.dead[i];
-		r = pdata_count_log_add(log, d->value, d->len, 1, th->uid, d->begin);
+		r = pdata_count_log_add(log, d->value, d->len, 1, 0, 0);
 		if (!r)
-			r = pdata_count_log_add(log, d->value, d->len, -1, th->uid, d->begin);
+			r = pdata_count_log_add(log, d->value, d->len, -1, 0, 0);
 	}
 	return r;
 }
@@ -332,7 +337,7 @@ int thin2_merge_frozen(struct thin2_dev *th)
 		return r;
 	atomic64_add(th->frozen.nr, &md->nr_merged);
 	th->details.applied_seq = m->seq;
-	th->details_dirty = true;
+	thin2_details_touch(th);
 	m->done = true;
 	return 0;
 }
@@ -424,7 +429,7 @@ void thin2_merge_committed(struct thin2_dev *th)
 
 static u64 delete_blocks(struct thin2_md *md, size_t entries)
 {
-	return THIN2_DETAILS_BLOCKS +
+	return thin2_details_blocks(md) +
 	       pdata_sm_data_apply_blocks(&md->data_sm, count_log(md)->nr + entries);
 }
 

@@ -175,7 +175,8 @@ static int run(struct thin2_pool *pool, const struct message *m, char **argv,
 	}
 	r = m->fn(pool, argv, result, maxlen);
 	if (r < 0) {
-		DMWARN("%s: message %s failed: %s", pool->name, m->name, pdata_error_text(r));
+		DMWARN("%s: message %s failed: %s (%d)", pool->name, m->name,
+		       pdata_error_text(r), pdata_to_errno(r));
 		thin2_note_error(pool, r, m->name);
 	}
 	return pdata_to_errno(r);

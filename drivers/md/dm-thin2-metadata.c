@@ -505,7 +505,7 @@ static int prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d)
 		if (r)
 			return thin2_end_step(md, r);
 		th->details.snap_time = md->sb.time;
-		th->details_dirty = true;
+		thin2_details_touch(th);
 		*d = th->details;
 		return 0;
 	}
@@ -575,9 +575,9 @@ static int drop_deltas(struct thin2_md *md, struct thin2_dev *th)
 			break;
 		if (d->kind != PDATA_REC_MAP)
 			continue;
-		r = pdata_count_log_add(log, d->phys, d->len, 1, th->uid, d->vbegin);
+		r = pdata_count_log_add(log, d->phys, d->len, 1, 0, 0);
 		if (!r)
-			r = pdata_count_log_add(log, d->phys, d->len, -1, th->uid, d->vbegin);
+			r = pdata_count_log_add(log, d->phys, d->len, -1, 0, 0);
 	}
 	return r;
 }

@@ -176,6 +176,7 @@ struct thin2_md {
 	u64 merged_seq;			/* highest record merged, even partly */
 	s64 merge_mapped;		/* units the merge step under way maps (+) or unmaps (-) */
 	u64 nr_deleting;
+	unsigned int nr_touched;	/* thins with details_dirty */
 	u64 drained_gen;		/* bios older than this version are done; READ_ONCE */
 	u64 roots_gen;			/* every th->base_root is at least of this version; acquire/release */
 	unsigned long want;		/* THIN2_WANT_*: what thin2_work() owes somebody; atomic bits */

@@ -111,6 +111,8 @@ static bool may_enter(struct thin2_pool *pool, enum thin2_mode from, enum thin2_
 {
 	if (from == to || from == THIN2_MODE_FAIL)
 		return false;
+	if (to == THIN2_MODE_NO_SPACE)
+		return from == THIN2_MODE_WRITE;
 	if (to > from)
 		return true;
 	return !READ_ONCE(pool->md->failed);
@@ -164,9 +166,7 @@ bool thin2_out_of_space(struct thin2_pool *pool, int r)
 
 static bool has_space(struct thin2_md *md)
 {
-	u64 dirty = atomic64_read(&md->nr_dirty);
-
-	return pdata_alloc_free(&md->alloc) && (READ_ONCE(md->admit) > dirty || dirty);
+	return pdata_alloc_free(&md->alloc) && READ_ONCE(md->admit);
 }
 
 /* A pool that ran out of space goes on by itself once there is some. */

@@ -13,6 +13,7 @@ static unsigned int max_cached_ranges = 8u << 20;
 module_param(max_cached_ranges, uint, 0644);
 MODULE_PARM_DESC(max_cached_ranges, "Mapped ranges that a pool keeps in memory, 0 = no limit");
 
+/* Guards the table of pools and all references to them. */
 DEFINE_MUTEX(thin2_pools_lock);
 static LIST_HEAD(pools);
 
@@ -57,6 +58,9 @@ static void pool_wake(void *context)
 {
 	struct thin2_pool *pool = context;
 
+	/* Closing: nobody waits, and the metadata is about to go. */
+	if (READ_ONCE(pool->closing))
+		return;
 	atomic_inc(&pool->wake_gen);
 	queue_work(pool->io_wq, &pool->wake_work);
 }
@@ -130,7 +134,7 @@ static void check_metadata_low(struct thin2_pool *pool)
 	thin2_event(pool);
 }
 
-static void background(struct thin2_pool *pool)
+static void run_background(struct thin2_pool *pool)
 {
 	struct thin2_md *md = pool->md;
 	u64 seq = pdata_journal_last(&md->journal);
@@ -158,7 +162,7 @@ static void do_tick(struct work_struct *work)
 
 	if (!pool->md->read_only && !READ_ONCE(pool->features.read_only) &&
 	    !READ_ONCE(pool->md->failed))
-		background(pool);
+		run_background(pool);
 	thin2_note_error(pool, READ_ONCE(pool->md->failed), "background work");
 	thin2_check_space(pool);
 	unpark_thins(pool);
@@ -329,18 +333,20 @@ int thin2_pool_reopen(struct thin2_pool *pool, const struct thin2_pool_table *t)
 	struct thin2_bdev bdev = { NULL };
 	struct thin2_md *md;
 	struct pdata_io *io;
+	struct thin2_md *old = pool->md;
 	int r;
 
 	/* The old one writes nothing: both may be there for a moment. */
 	r = open_metadata(pool, t, &bdev, &io, &md);
 	if (r)
 		return r;
-	thin2_md_abandon(pool->md);
+	WRITE_ONCE(pool->md, md);
+	flush_work(&pool->wake_work);
+	thin2_md_abandon(old);
 	pdata_io_bufio_destroy(pool->io);
 	thin2_bdev_close(&pool->meta);
 	pool->meta = bdev;
 	pool->io = io;
-	WRITE_ONCE(pool->md, md);
 	queue_work(pool->data_wq, &pool->passdown_work);
 	return 0;
 }
@@ -470,9 +476,9 @@ static void pool_destroy(struct thin2_pool *pool)
 	cancel_delayed_work_sync(&pool->retry_work);
 	thin2_mode_stop(pool);
 	flush_workqueue(pool->commit_wq);
-	cancel_work_sync(&pool->wake_work);
 	flush_workqueue(pool->data_wq);
 	WRITE_ONCE(pool->closing, true);
+	cancel_work_sync(&pool->wake_work);
 	if (READ_ONCE(pool->md->failed)) {
 		thin2_md_abandon(pool->md);
 	} else {
@@ -481,8 +487,6 @@ static void pool_destroy(struct thin2_pool *pool)
 			DMWARN("%s: closing the metadata failed: %s", pool->name,
 			       pdata_error_text(r));
 	}
-	/* Closing woke us, for the last time. */
-	cancel_work_sync(&pool->wake_work);
 	pdata_io_bufio_destroy(pool->io);
 	thin2_bdev_close(&pool->meta);
 	pool_free(pool);
@@ -542,8 +546,20 @@ int thin2_pool_bind(struct thin2_pool_table *t, char **error, bool *created)
 			return PTR_ERR(pool);
 		*created = true;
 	}
+	pool->nr_tables++;
 	t->pool = pool;
 	return 0;
+}
+
+void thin2_pool_unbind(struct thin2_pool *pool)
+{
+	lockdep_assert_held(&thin2_pools_lock);
+	if (!--pool->nr_tables && pool->refs > 1) {
+		/* Only an error target can have taken the place of a used pool. */
+		thin2_set_mode(pool, THIN2_MODE_FAIL, "its table is gone");
+		thin2_pool_resume_thins(pool);
+	}
+	thin2_pool_put(pool);
 }
 
 void thin2_pool_put(struct thin2_pool *pool)

@@ -49,8 +49,7 @@ static int parse_feature(struct thin2_pool_table *t, const char *name)
 			break;
 	if (i == THIN2_NR_FEATURES) {
 		ti->error = "Unrecognised pool feature requested";
-		DMERR("unknown feature '%s'; known: skip_block_zeroing, ignore_discard, no_discard_passdown, read_only, error_if_no_space",
-		      name);
+		DMERR("unknown pool feature '%s'", name);
 		return -EINVAL;
 	}
 	*feature_flag(&t->features, i) = true;
@@ -210,7 +209,7 @@ static int bind_pool(struct thin2_pool_table *t)
 		ti->error = "Discard support cannot be changed while the pool is active";
 		DMERR("%s: ignore_discard cannot be %s by a reload", t->pool->name,
 		      t->features.ignore_discard ? "set" : "cleared");
-		thin2_pool_put(t->pool);
+		thin2_pool_unbind(t->pool);
 		r = -EINVAL;
 	}
 	if (!r && created)
@@ -227,7 +226,7 @@ static int pool_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 
 	if (argc < 4) {
 		ti->error = "Invalid argument count";
-		DMERR("expected <metadata dev> <data dev> <block size> <low water mark> [<#features> <feature>...], found %u arguments",
+		DMERR("found %u arguments, expected <metadata> <data> <block size> <low water>",
 		      argc);
 		return -EINVAL;
 	}
@@ -263,23 +262,13 @@ static void pool_dtr(struct dm_target *ti)
 {
 	struct thin2_pool_table *t = ti->private;
 	struct thin2_pool *pool = t->pool;
-	bool orphans = false;
 
 	mutex_lock(&thin2_pools_lock);
 	mutex_lock(&pool->bind_lock);
-	if (pool->ti == ti) {
+	if (pool->ti == ti)
 		pool->ti = NULL;
-		mutex_lock(&pool->thins_lock);
-		orphans = !list_empty(&pool->thins);
-		mutex_unlock(&pool->thins_lock);
-	}
 	mutex_unlock(&pool->bind_lock);
-	if (orphans) {
-		/* Only an error target can have taken the place of a used pool. */
-		thin2_set_mode(pool, THIN2_MODE_FAIL, "its table is gone");
-		thin2_pool_resume_thins(pool);
-	}
-	thin2_pool_put(pool);
+	thin2_pool_unbind(pool);
 	mutex_unlock(&thin2_pools_lock);
 
 	dm_put_device(ti, t->data_dev);

@@ -114,7 +114,8 @@ struct thin2_pool {
 
 	/* Guarded by pools_lock. */
 	struct list_head list;
-	unsigned int refs;
+	unsigned int refs;		/* tables and thins */
+	unsigned int nr_tables;
 
 	/* Changes only while the pool is suspended and no thin is open. */
 	struct pdata_io *io;
@@ -290,6 +291,8 @@ struct thin2_pool_table;
 /* All under thin2_pools_lock. */
 struct thin2_pool *thin2_pool_find(struct mapped_device *pool_md);
 int __must_check thin2_pool_bind(struct thin2_pool_table *t, char **error, bool *created);
+/* A table goes away; with the last one a pool that is in use fails. */
+void thin2_pool_unbind(struct thin2_pool *pool);
 void thin2_pool_put(struct thin2_pool *pool);
 
 /* -EBUSY while the pool is suspended. */

@@ -115,16 +115,6 @@ pool_remove()
 	[ "$1" = linear ] || dmsetup remove "$1-pool"
 }
 
-# settle: all pools commit and end what they do in the background
-settle()
-{
-	local t pools=()
-	for t in "${targets[@]}"; do
-		[ "$t" = linear ] || pools+=("$t-pool")
-	done
-	[ ${#pools[@]} = 0 ] || dmop status "${pools[@]}" >/dev/null
-}
-
 # used TARGET: blocks of data in use
 used()
 {
@@ -135,35 +125,90 @@ used()
 
 # ---- work ----
 
+# One fio for many jobs: it takes long to start.
 fio_base=(--output-format=terse --terse-version=3 --thread --group_reporting --direct=1
 	  --ioengine=io_uring --iodepth=64 --iodepth_batch_submit=32
 	  --iodepth_batch_complete_min=16 --gtod_reduce=1)
+two_jobs=(--numjobs=2 --offset_increment=512m --size=512m)
+jobs=()
 
-# fio_run OPTION...: sets iops
-fio_run()
+# settle: all pools commit and end what they do in the background
+settle_command()
 {
-	local f kib ms bs=4
-	fio "${fio_base[@]}" --output="$tmp/fio" "$@" >"$tmp/fio.log" 2>&1 ||
-		{ cat "$tmp/fio.log" "$tmp/fio"; die "fio failed: $*"; }
-	IFS=';' read -r -a f < <(grep '^3;' "$tmp/fio")
-	[ "${f[4]:-1}" = 0 ] || { cat "$tmp/fio.log" "$tmp/fio"; die "fio: error ${f[4]:-}: $*"; }
-	kib=${f[5]} ms=${f[8]}
-	[ "$kib" != 0 ] || { kib=${f[46]} ms=${f[49]}; }
-	[[ " $* " != *" --bs=64k "* ]] || bs=64
-	usecs=$((ms * 1000))
-	ios=$((kib / bs))
-	[ "$ms" -gt 0 ] || die "fio: no time passed: $*"
-	iops=$((ios * 1000 / ms))
+	local t pools=()
+	for t in "${targets[@]}"; do
+		[ "$t" = linear ] || pools+=("$t-pool")
+	done
+	[ ${#pools[@]} = 0 ] || echo "dmop status ${pools[*]}"
 }
 
-two_jobs=(--numjobs=2 --offset_increment=512m --size=512m)
-
-# measure WORK TARGET DEVICE OPTION...
-measure()
+settle()
 {
-	settle
-	fio_run --name="$1" --filename="$map/$3" --randseed=$((round * 1000 + ${#1})) "${@:4}"
-	sample "$1" "$2" "$iops"
+	$(settle_command) >/dev/null
+}
+
+# job WORK TARGET DEVICE OPTION...: to be run when those before it have ended
+job()
+{
+	local settle
+	settle=$(settle_command)
+	jobs+=(--name="$1,$2" --stonewall --new_group --filename="$3"
+	       --randseed=$((round * 1000 + ${#1})) ${settle:+--exec_prerun="$settle"} "${@:4}")
+}
+
+# one_result KIB-READ KIB-WRITTEN MS-READ MS-WRITTEN WORK,TARGET
+one_result()
+{
+	local kib=$(($1 + $2)) ms=$(($3 + $4)) bs=4
+	[[ $5 != *-seq,* ]] || bs=64
+	[ "$kib" -gt 0 ] && [ "$ms" -gt 0 ] || die "fio: $5 did nothing"
+	sample "${5%,*}" "${5#*,}" $((kib / bs * 1000 / ms))
+	runtime[$5]=$ms
+}
+
+# run_jobs: takes a sample from each
+declare -A runtime
+run_jobs()
+{
+	local f n=0
+	fio "${fio_base[@]}" --output="$tmp/fio" "${jobs[@]}" >"$tmp/fio.log" 2>&1 ||
+		{ cat "$tmp/fio.log" "$tmp/fio"; die "fio failed: ${jobs[*]}"; }
+	while IFS=';' read -r -a f; do
+		[ "${f[0]}" = 3 ] || continue
+		[ "${f[4]}" = 0 ] || { cat "$tmp/fio.log"; die "fio: ${f[2]}: error ${f[4]}"; }
+		one_result "${f[5]}" "${f[46]}" "${f[8]}" "${f[49]}" "${f[2]}"
+		n=$((n + 1))
+	done <"$tmp/fio"
+	[ $n -gt 0 ] || { cat "$tmp/fio.log" "$tmp/fio"; die "fio: no results"; }
+	jobs=()
+}
+
+# each FUNCTION ARGUMENT...: with every target
+each()
+{
+	local t
+	for t in "${order[@]}"; do
+		"$1" "$t" "${@:2}"
+	done
+}
+
+# each_pool FUNCTION ARGUMENT...: with every target that has a pool
+each_pool()
+{
+	local t
+	for t in "${order[@]}"; do
+		[ "$t" = linear ] || "$1" "$t" "${@:2}"
+	done
+}
+
+random_jobs()
+{
+	job "$2" "$1" "$map/$1-$3" --rw="$4" --bs=4k --number_ios=32768 "${two_jobs[@]}"
+}
+
+seq_job()
+{
+	job "$2" "$1" "$map/$1-0" --rw=write --bs=64k --size=1g --end_fsync=1
 }
 
 # Offsets of 8,192 writes, each the only one in its 64 KiB, as a log for fio.
@@ -185,93 +230,81 @@ sparse_log()
 	}'
 }
 
-mapped()
+sparse_job()
 {
-	local w=$2 dev=$3
-	case $w in
-	*read) measure "$w" "$1" "$dev" --rw=randread --bs=4k --number_ios=65536 "${two_jobs[@]}" ;;
-	*write) measure "$w" "$1" "$dev" --rw=randwrite --bs=4k --number_ios=65536 "${two_jobs[@]}" ;;
-	*seq) measure "$w" "$1" "$dev" --rw=write --bs=64k --size=1g ;;
-	esac
-}
-
-fresh_seq()
-{
-	thin_make "$1" 0
-	measure fresh-seq "$1" "$1-0" --rw=write --bs=64k --size=1g --end_fsync=1
-}
-
-fresh_sparse()
-{
-	thin_make "$1" 1
-	measure fresh-sparse "$1" "$1-1" --read_iolog="$tmp/sparse" \
+	job fresh-sparse "$1" "$map/$1-1" --read_iolog="$tmp/sparse" \
 		--replay_redirect="$map/$1-1" --bs=4k --size=1g --end_fsync=1
-	thin_remove "$1" 1
 }
 
-# fresh_dense: for thin2 also with all merged, which its flush does not wait for
-fresh_dense()
+dense_job()
 {
-	thin_make "$1" 2
-	measure fresh-dense "$1" "$1-2" --rw=randwrite --bs=4k "${two_jobs[@]}" --end_fsync=1
-	if [ "$1" != linear ]; then
-		usecs=$(awk -v u="$usecs" '{ printf "%d", u + $1 }' < <(dmop status "$1-pool"))
-		sample fresh-dense-merged "$1" $((ios * 1000000 / usecs))
-	else
-		sample fresh-dense-merged "$1" "$iops"
-	fi
+	local after=true
+	[ "$1" = linear ] || after="dmop status $1-pool >$tmp/merged-$1"
+	job fresh-dense "$1" "$map/$1-2" --rw=randwrite --bs=4k "${two_jobs[@]}" \
+		--end_fsync=1 --exec_postrun="$after"
 }
 
-# overwrite WORK TARGET OFFSET: 32 MiB in 512 MiB
-overwrite()
+# The same, with what a flush need not wait for: all of it in the trees.
+dense_merged()
 {
-	measure "$1" "$2" "$2-0" --rw=randwrite --bs=4k --offset="$3" --size=512m \
+	local us=0
+	[ "$1" = linear ] || read -r us <"$tmp/merged-$1"
+	sample fresh-dense-merged "$1" \
+		$((262144 * 1000000 / (${runtime[fresh-dense,$1]} * 1000 + ${us%.*})))
+}
+
+# overwrite_job TARGET WORK OFFSET: 32 MiB in 512 MiB
+overwrite_job()
+{
+	job "$2" "$1" "$map/$1-0" --rw=randwrite --bs=4k --offset="$3" --size=512m \
 		--number_ios=8192 --end_fsync=1
 }
 
-snap_overwrite()
+declare -A used_before
+take_snapshot()
 {
-	local before=0
-	if [ "$1" != linear ]; then
-		dmsetup suspend "$1-0"
-		message "$1" "create_snap 100 0"
-		dmsetup resume "$1-0"
-		before=$(used "$1")
-	fi
-	overwrite snap-overwrite "$1" 0
-	[ "$1" = linear ] || sample snap-space "$1" \
-		"$(awk -v n=$(($(used "$1") - before)) 'BEGIN { printf "%.4f", n / 512 }')"
+	dmsetup suspend "$1-0"
+	message "$1" "create_snap 100 0"
+	dmsetup resume "$1-0"
+	used_before[$1]=$(used "$1")
 }
 
-snap_deleted()
+# In blocks of 64 KiB, for 32 MiB.
+space_used()
 {
-	[ "$1" = linear ] || message "$1" "delete 100"
-	overwrite snap-deleted "$1" 512m
+	sample snap-space "$1" "$(awk -v n=$(($(used "$1") - ${used_before[$1]})) \
+		'BEGIN { printf "%.4f", n / 512 }')"
 }
 
-# discard_thin WORK TARGET ID
-discard_thin()
+# discard TARGET WORK ID
+discard()
 {
 	settle
-	sample "$1" "$2" "$(dmop discard "$map/$2-$3" 0 $((thin_mib << 20)))"
+	sample "$2" "$1" "$(dmop discard "$map/$1-$3" 0 $((thin_mib << 20)))"
 }
 
-fsyncs()
+# small_thins TARGET: eight
+small_thins()
 {
-	local i table='' names='' tables=''
-	for i in 10 11 12 13 14 15 16 17; do
-		table="linear ${disk[linear]} $(((i - 10) * 64 * mib))"
-		[ "$1" = linear ] || table=$(thin_table "$1" $i 64 | cut -d' ' -f3-)
-		tables="$tables${tables:+;}$1-$i,,,rw,0 $((64 * mib)) $table"
-		names="$names${names:+:}$map/$1-$i"
-	done
+	local i table tables=''
 	[ "$1" = linear ] || message "$1" "create_thin "{10..17}
+	for i in {10..17}; do
+		table="0 $((64 * mib)) linear ${disk[linear]} $(((i - 10) * 64 * mib))"
+		[ "$1" = linear ] || table=$(thin_table "$1" "$i" 64)
+		tables="$tables${tables:+;}$1-$i,,,rw,$table"
+	done
 	dmsetup create --concise "$tables"
-	settle
-	fio_run --name=fsync --ioengine=psync --iodepth=1 --rw=randwrite --bs=4k --fsync=1 \
-		--numjobs=8 --filename="$names" --file_service_type=sequential \
-		--number_ios=500 --size=64m
-	sample fsync8 "$1" "$iops"
+}
+
+fsync_job()
+{
+	job fsync8 "$1" "$(printf '%s:' "$map/$1-"{10..17} | sed 's/:$//')" \
+		--ioengine=psync --iodepth=1 --rw=randwrite --bs=4k --fsync=1 --numjobs=8 \
+		--file_service_type=sequential --number_ios=250 --size=64m
+}
+
+small_thins_end()
+{
 	dmsetup remove "$1-"{10..17}
 	[ "$1" = linear ] || message "$1" "delete "{10..17}
 }
@@ -290,62 +323,70 @@ snap_messages()
 	sample delete "$1" "$(median <"$tmp/message")"
 }
 
-# each FUNCTION ARGUMENT...: with every target that has pools, and linear
-each()
-{
-	local t
-	for t in "${order[@]}"; do
-		"$1" "$t" "${@:2}"
-	done
-}
-
-pools_each()
-{
-	local t
-	for t in "${order[@]}"; do
-		[ "$t" = linear ] || "$1" "$t" "${@:2}"
-	done
-}
-
 do_round()
 {
-	local t n=$((round % ${#targets[@]}))
+	local n=$((round % ${#targets[@]}))
 	order=("${targets[@]:n}" "${targets[@]:0:n}")
 	sparse_log >"$tmp/sparse"
 
 	each pool_make
-	each fresh_seq
-	for w in mapped-read mapped-write mapped-seq; do
-		for t in "${order[@]}"; do
-			mapped "$t" $w "$t-0"
-		done
-	done
-	each fresh_sparse
-	each snap_overwrite
-	each snap_deleted
-	for t in "${order[@]}"; do
-		[ "$t" = linear ] || discard_thin discard "$t" 0
-	done
+	each thin_make 0
+	each thin_make 1
+	each seq_job fresh-seq
+	each seq_job mapped-seq
+	each random_jobs mapped-read 0 randread
+	each random_jobs mapped-write 0 randwrite
+	each sparse_job
+	measured run_jobs
+	each thin_remove 1
+
+	each_pool take_snapshot
+	each overwrite_job snap-overwrite 0
+	measured run_jobs
+	each_pool space_used
+	each_pool message "delete 100"
+	each overwrite_job snap-deleted 512m
+	measured run_jobs
+	measured each_pool discard discard 0
 	each thin_remove 0
-	each fresh_dense
-	for w in scattered-read scattered-write; do
-		for t in "${order[@]}"; do
-			mapped "$t" $w "$t-2"
-		done
-	done
-	pools_each snap_messages
-	for t in "${order[@]}"; do
-		[ "$t" = linear ] || discard_thin discard-scattered "$t" 2
-	done
+
+	each thin_make 2
+	each dense_job
+	each random_jobs scattered-read 2 randread
+	each random_jobs scattered-write 2 randwrite
+	measured run_jobs
+	each dense_merged
+	measured each_pool snap_messages
+	measured each_pool discard discard-scattered 2
 	each thin_remove 2
-	each fsyncs
+
+	each small_thins
+	each fsync_job
+	measured run_jobs
+	each small_thins_end
 	each pool_remove
 }
 
+# All that is not measured need not wait for RCU.
+hurry()
+{
+	echo "$1" >/sys/kernel/rcu_expedited
+}
+
+measured()
+{
+	hurry 0
+	"$@"
+	hurry 1
+}
+
+cd "$tmp"
+hurry 1
 setup_disks
 for ((round = 1; round <= rounds; round++)); do
 	start=$SECONDS
 	do_round
 	echo "round $round of $rounds: $((SECONDS - start)) s"
 done
+cd /
 rm -rf "$tmp"

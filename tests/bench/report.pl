@@ -170,7 +170,9 @@ sub write_plot_data
 		for my $other ('linear', 'v1') {
 			my $r = $row->{ratio}{$other};
 
-			printf $f ' %s', $r ? "$r->{median} $r->{low} $r->{high}" : '? ? ?';
+			printf $f ' %s', $r ? join(' ', map {
+				sprintf('%.4g', log($_) / log(2))
+			} @{$r}{'median', 'low', 'high'}) : '? ? ?';
 		}
 		print $f "\n";
 	}
