@@ -45,8 +45,11 @@ static void pool_drain(void *context)
 	mutex_lock(&pool->drain_lock);
 	old = pool->epoch;
 	WRITE_ONCE(pool->epoch, !old);
-	/* Who read the old epoch counts before it leaves its RCU section. */
-	synchronize_rcu();
+	/*
+	 * Who read the old epoch counts before it leaves its RCU section. A
+	 * message or a full journal waits for this, so it is made quick.
+	 */
+	synchronize_rcu_expedited();
 	WRITE_ONCE(pool->draining, 1u << old);
 	smp_mb();	/* pairs with the one in thin2_uncount() */
 	wait_event(pool->drain_wait, drained(pool, old));

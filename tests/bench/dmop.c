@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 
 	if (!strcmp(what, "message") && argc > 3)
 		message(argc - 2, argv + 2);
-	else if (!strcmp(what, "status") && argc > 2)
+	else if (!strcmp(what, "status"))
 		status(argc - 2, argv + 2);
 	else if (!strcmp(what, "discard") && argc == 5)
 		discard(argv + 2);

@@ -132,28 +132,26 @@ fio_base=(--output-format=terse --terse-version=3 --thread --group_reporting --d
 two_jobs=(--numjobs=2 --offset_increment=512m --size=512m)
 jobs=()
 
-# settle: all pools commit and end what they do in the background
-settle_command()
-{
-	local t pools=()
-	for t in "${targets[@]}"; do
-		[ "$t" = linear ] || pools+=("$t-pool")
-	done
-	[ ${#pools[@]} = 0 ] || echo "dmop status ${pools[*]}"
-}
+# All pools commit and end what they do in the background.
+settle=(dmop status)
+for t in "${targets[@]}"; do
+	[ "$t" = linear ] || settle+=("$t-pool")
+done
 
-settle()
+# run_job NAME COMMAND: a program between jobs, what it prints goes to
+# $tmp/NAME.prerun.txt
+run_job()
 {
-	$(settle_command) >/dev/null
+	jobs+=(--name="$1" --stonewall --new_group --filename=/dev/ram0 --rw=read --bs=4k
+	       --number_ios=1 --exec_prerun="$2")
 }
 
 # job WORK TARGET DEVICE OPTION...: to be run when those before it have ended
 job()
 {
-	local settle
-	settle=$(settle_command)
+	run_job settle "${settle[*]}"
 	jobs+=(--name="$1,$2" --stonewall --new_group --filename="$3"
-	       --randseed=$((round * 1000 + ${#1})) ${settle:+--exec_prerun="$settle"} "${@:4}")
+	       --randseed=$((round * 1000 + ${#1})) "${@:4}")
 }
 
 # one_result KIB-READ KIB-WRITTEN MS-READ MS-WRITTEN WORK,TARGET
@@ -161,8 +159,8 @@ one_result()
 {
 	local kib=$(($1 + $2)) ms=$(($3 + $4)) bs=4
 	[[ $5 != *-seq,* ]] || bs=64
-	[ "$kib" -gt 0 ] && [ "$ms" -gt 0 ] || die "fio: $5 did nothing"
-	sample "${5%,*}" "${5#*,}" $((kib / bs * 1000 / ms))
+	[ $((kib * ms)) -gt 0 ] || die "fio: $5 did nothing"
+	sample "${5%,*}" "${5#*,}" $((kib * 1000 / bs / ms))
 	runtime[$5]=$ms
 }
 
@@ -176,6 +174,7 @@ run_jobs()
 	while IFS=';' read -r -a f; do
 		[ "${f[0]}" = 3 ] || continue
 		[ "${f[4]}" = 0 ] || { cat "$tmp/fio.log"; die "fio: ${f[2]}: error ${f[4]}"; }
+		[[ ${f[2]} == *,* ]] || continue
 		one_result "${f[5]}" "${f[46]}" "${f[8]}" "${f[49]}" "${f[2]}"
 		n=$((n + 1))
 	done <"$tmp/fio"
@@ -238,17 +237,15 @@ sparse_job()
 
 dense_job()
 {
-	local after=true
-	[ "$1" = linear ] || after="dmop status $1-pool >$tmp/merged-$1"
-	job fresh-dense "$1" "$map/$1-2" --rw=randwrite --bs=4k "${two_jobs[@]}" \
-		--end_fsync=1 --exec_postrun="$after"
+	job fresh-dense "$1" "$map/$1-2" --rw=randwrite --bs=4k "${two_jobs[@]}" --end_fsync=1
+	[ "$1" = linear ] || run_job "merge-$1" "dmop status $1-pool"
 }
 
 # The same, with what a flush need not wait for: all of it in the trees.
 dense_merged()
 {
 	local us=0
-	[ "$1" = linear ] || read -r us <"$tmp/merged-$1"
+	[ "$1" = linear ] || read -r us <"$tmp/merge-$1.prerun.txt"
 	sample fresh-dense-merged "$1" \
 		$((262144 * 1000000 / (${runtime[fresh-dense,$1]} * 1000 + ${us%.*})))
 }
@@ -279,7 +276,7 @@ space_used()
 # discard TARGET WORK ID
 discard()
 {
-	settle
+	"${settle[@]}" >/dev/null
 	sample "$2" "$1" "$(dmop discard "$map/$1-$3" 0 $((thin_mib << 20)))"
 }
 
@@ -316,7 +313,7 @@ median()
 
 snap_messages()
 {
-	settle
+	"${settle[@]}" >/dev/null
 	message "$1" "create_snap "{201..220}" 2"
 	sample create-snap "$1" "$(median <"$tmp/message")"
 	message "$1" "delete "{201..220}

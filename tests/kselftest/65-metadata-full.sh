@@ -16,7 +16,8 @@ say "metadata blocks: $(total_meta)"
 # written to all over needs leaves of its own
 must fio_run --name=frag --filename=$MAP/t2-thin0 --rw=write:4k --bs=4k --size=128m \
 	--io_size=64m --direct=1 --ioengine=libaio --iodepth=32
-must on 0 write 256m 1m 1
+must thin_make 900 16
+must on 900 write 0 1m 1
 
 # spread ID SEED: a unit in every MiB of the first 128
 spread()
@@ -39,10 +40,10 @@ say "full after $full snapshots, $(used_meta) of $(total_meta) blocks used"
 check "metadata runs full" test -n "$full"
 check "the pool did not fail" eval '[[ $(pool_mode) =~ ^(rw|out_of_data_space)$ ]]'
 check_is "it needs no check" "$(status | cut -d' ' -f8)" -
-check "reads go on" on 0 check 256m 1m 1
-check "overwriting what is exclusive goes on" on 0 write 256m 512k 2 check 256m 512k 2
+check "reads go on" on 900 check 0 1m 1
+check "overwriting what is exclusive goes on" on 900 write 0 512k 2 check 0 512k 2 sync
 check "snapshots can be read" eval '
-	thin_open 1 1024 && on 1 check 256m 1m 1 && thin_close 1'
+	thin_open 1 1024 && on 1 sum 0 128m && thin_close 1'
 for id in 1 2 3 4 5 6; do
 	[ $id -ge "${full:-0}" ] || must msg "delete $id"
 done
@@ -66,11 +67,12 @@ must dm_reload t2-meta "0 $((16 * 2048)) linear $VDA 0"
 must dm_reload t2-pool "$(pool_table)"
 check "grown metadata: writes go on" spread 0 2000
 check "snapshots too" snap 600 0
-check "with the right data" on 0 check 5m 4k 2000 check 100m 4k 2000 check 256m 512k 2
+check "with the right data" on 0 check 5m 4k 2000 check 100m 4k 2000 check 110m 4k 2000
+check "the other thin too" on 900 check 0 512k 2 check 512k 512k 1
 must thins_close
 must pool_close
 must meta_check
 must pool_open
 must thin_open 0 1024
-check "after re-opening" on 0 check 5m 4k 2000 check 100m 4k 2000 check 256m 512k 2
+check "after re-opening" on 0 check 5m 4k 2000 check 100m 4k 2000
 end_check

@@ -57,7 +57,7 @@ refused "metadata of less than 2 MiB" "small" \
 check "nothing has been written there" blkop $MAP/t2-small zero 0 4k
 
 # somebody else's metadata
-must blkop $META write 0 64k 77
+must blkop $META write 0 64k 77 write 2044k 4k 77
 refused "foreign metadata" "superblock" table "0 $n thin-pool2 $META $DATA 128 0 0"
 check "and left alone" blkop $META check 0 64k 77
 if modprobe dm-thin-pool; then
@@ -76,6 +76,15 @@ if modprobe dm-thin-pool; then
 	check_fails "version 1 does not take ours" "" \
 		dmsetup create t2-v1 --table "0 $n thin-pool $META $DATA 128 0"
 	check_is "and leaves it alone" "$(blkop $META sum 0 1m)" "$sum"
+
+	# where one of ours was before, of which the backup superblock is left
+	must dd if=/dev/zero of=$META bs=4k count=1 oflag=direct status=none
+	must dmsetup create t2-v1 --table "0 $n thin-pool $META $DATA 128 0"
+	must dmsetup remove t2-v1
+	sum=$(blkop $META sum 0 1m)
+	refused "a pool of version 1 over an old one of ours" "version 1|thin-pool[^2]|v1" \
+		table "0 $n thin-pool2 $META $DATA 128 0 0"
+	check_is "and left alone" "$(blkop $META sum 0 1m)" "$sum"
 else
 	skip "a pool of version 1" "no dm-thin-pool"
 fi
@@ -88,15 +97,20 @@ must dm_make t2-meta2 "0 $((64 * 2048)) linear $VDA $((100 * 2048))"
 must dd if=/dev/zero of=$MAP/t2-meta2 bs=4k count=1 oflag=direct status=none
 refused "another pool in place of a live one" "" \
 	dmsetup reload t2-pool --table "0 $n thin-pool2 $MAP/t2-meta2 $DATA 128 0 0"
-check "all five features together" eval '
-	features=(skip_block_zeroing ignore_discard no_discard_passdown error_if_no_space read_only)
-	dm_reload t2-pool "$(pool_table)"'
-check_is "TABLE says what was asked for" "$(dmsetup table t2-pool | cut -d' ' -f6-)" \
-	"128 0 5 skip_block_zeroing ignore_discard no_discard_passdown read_only error_if_no_space"
+check_fails "ignore_discard by a reload" "" \
+	dmsetup reload t2-pool --table "0 $n thin-pool2 $META $DATA 128 0 1 ignore_discard"
+must pool_close
+features=(skip_block_zeroing ignore_discard no_discard_passdown error_if_no_space read_only)
+check "all five features together" pool_open
+check_is "TABLE says what was asked for" "$(dmsetup table t2-pool | cut -d' ' -f6-12)" \
+	"128 0 5 ${features[*]:0:4}"
 check_is "the mode is read-only" "$(pool_mode)" ro
 check_fails "no messages to a read-only pool" "not supported|Operation" msg "create_thin 1"
+must pool_close
+features=(read_only)
+must pool_open
 features=()
-check "and read-write again" dm_reload t2-pool "$(pool_table)"
+check "read-write again by a reload" dm_reload t2-pool "$(pool_table)"
 check_is "by the status too" "$(pool_mode)" rw
 
 check_fails "a thin that does not exist" "" thin_open 5 16
@@ -117,7 +131,7 @@ must pool_close
 
 # truncated
 must dm_reload t2-data "0 2048 linear $VDB 0"
-refused "data cut short" "small" table "0 $n thin-pool2 $META $DATA 128 0 0"
+refused "data cut short" "small" table "0 2048 thin-pool2 $META $DATA 128 0 0"
 must dm_reload t2-data "0 $n linear $VDB 0"
 must dm_reload t2-meta "0 4096 linear $VDA 0"
 refused "metadata cut short" "small" table "0 $n thin-pool2 $META $DATA 128 0 0"

@@ -61,7 +61,7 @@ check_fails "put_root twice" "No data available" msg "put_root 1"
 
 # what is held goes with the pool
 must msg "get_root 1"
-must msg reserve_metadata_snap
+check "reserve_metadata_snap again" msg reserve_metadata_snap
 must pool_close
 must pool_open
 check_is "a new activation holds nothing" "$(status | cut -d' ' -f4)" -

@@ -85,7 +85,7 @@ sed -n '/mapping/p' out >whole
 run 0 thin2_dump --root "$(cat root)" held.md && sed -n '/mapping/p' out | cmp - whole &&
 	grep -q 'dev_id="3" mapped_blocks="1001"' out
 result $? "--root"
-run 1 thin2_dump --root 77 held.md && has err "not a held root"
+run 1 thin2_dump --root $(($(cat root) + 1)) held.md && has err "not a held root"
 result $? "--root of what is not held"
 t "--root of another thin" 1 thin2_dump --root "$(cat root)" --dev-id 7 held.md
 run 1 thin2_dump -m held.md && has err "no such metadata snapshot"
