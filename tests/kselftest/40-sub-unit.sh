@@ -38,7 +38,7 @@ fio_verify()
 {
 	fio_run --name=verify --filename="$1" --direct=1 --ioengine=libaio --iodepth=16 \
 		--rw=randwrite --bsrange=512-64k --blockalign=512 --offset=16m --size=48m \
-		--io_size="$2" --randseed="$3" --verify=crc32c --verify_fatal=1
+		--io_size="$2" --randseed="$3" --serialize_overlap=1 --verify=crc32c --verify_fatal=1
 }
 
 check "fio: random sizes and places, fresh" fio_verify $MAP/t2-thin0 48m 1

@@ -10,13 +10,13 @@ must thin_make 1 512
 
 check "fio with fsync" fio_run --name=fsync --filename=$MAP/t2-thin0 --direct=1 \
 	--ioengine=libaio --iodepth=8 --rw=randwrite --bs=4k --size=64m --io_size=4m \
-	--fsync=8 --verify=crc32c --verify_fatal=1
+	--fsync=8 --serialize_overlap=1 --verify=crc32c --verify_fatal=1
 check "fio with FUA" fio_run --name=fua --filename=$MAP/t2-thin1 --direct=1 --sync=dsync \
 	--ioengine=libaio --iodepth=8 --rw=randwrite --bsrange=512-16k --blockalign=512 \
-	--size=64m --io_size=4m --verify=crc32c --verify_fatal=1
+	--size=64m --io_size=4m --serialize_overlap=1 --verify=crc32c --verify_fatal=1
 check "fio through the page cache" fio_run --name=cached --filename=$MAP/t2-thin0 \
 	--offset=128m --ioengine=psync --rw=randwrite --bs=16k --size=32m --io_size=8m \
-	--fsync=32 --verify=crc32c --verify_fatal=1
+	--fsync=32 --serialize_overlap=1 --verify=crc32c --verify_fatal=1
 check "eight jobs, each with fsync" fio_run --filename=$MAP/t2-thin1 --direct=1 \
 	--ioengine=psync --rw=randwrite --bs=4k --size=8m --io_size=256k --offset=128m \
 	--offset_increment=16m --numjobs=8 --fsync=1 --name=many --group_reporting

@@ -12,7 +12,7 @@ must on 0 write 0 64m 1
 
 fio --minimal --output=$tmp/fio.out --thread --name=beside --filename=$MAP/t2-thin0 --offset=64m \
 	--size=32m --direct=1 --ioengine=libaio --iodepth=8 --rw=randwrite --bs=4k-32k \
-	--time_based --runtime=12 --verify=crc32c --verify_fatal=1 &
+	--time_based --runtime=12 --serialize_overlap=1 --verify=crc32c --verify_fatal=1 &
 job=$!
 for mib in 192 256 1024; do
 	data_mib=$mib

@@ -12,7 +12,7 @@ beside()
 {
 	fio --minimal --output=$tmp/fio.$1 --thread --name=j$1 --filename=$MAP/t2-thin$1 --size=48m \
 		--direct=1 --ioengine=libaio --iodepth=16 --rw=randwrite --bsrange=512-32k \
-		--blockalign=512 --time_based --runtime="$2" --verify=crc32c --verify_fatal=1 &
+		--blockalign=512 --time_based --runtime="$2" --serialize_overlap=1 --verify=crc32c --verify_fatal=1 &
 	jobs[$1]=$!
 }
 

@@ -17,7 +17,7 @@ for id in 0 1 2 3; do
 	fio --minimal --output=$tmp/fio.$id --thread --name=p$id --filename=$MAP/t2-thin$id \
 		--size=32m --direct=1 --ioengine=libaio --iodepth=16 --rw=randwrite \
 		--bsrange="${sizes[$id]}" --blockalign=512 --time_based --runtime=20 \
-		--fsync=64 --verify=crc32c --verify_fatal=1 &
+		--fsync=64 --serialize_overlap=1 --verify=crc32c --verify_fatal=1 &
 	jobs[$id]=$!
 done
 
