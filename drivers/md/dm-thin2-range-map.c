@@ -71,9 +71,10 @@ static void *probe(struct pdata_range_map *rm, u64 unit, u64 *last)
 	void *entry;
 
 	for (;;) {
+		/* the count before what the walk reads */
 		stores = smp_load_acquire(&rm->stores);
 		entry = mas_walk(&mas);
-		smp_rmb();	/* what the walk read, before the count again */
+		smp_rmb();	/* that before the count again */
 		if (likely(READ_ONCE(rm->stores) == stores))
 			break;
 		mas_set(&mas, unit);
@@ -149,18 +150,17 @@ u64 pdata_rm_bound(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int 
  * The library's nodes come from a cache of its own. One can be had without the
  * bulk allocation: it is all that the first store into an empty tree takes.
  */
-static struct maple_alloc *node_alloc(struct pdata_range_map *rm)
+static struct maple_alloc *node_alloc(struct pdata_range_map *rm, struct maple_tree *one)
 {
-	struct maple_tree one;
-	MA_STATE(mas, &one, 1, 1);
+	MA_STATE(mas, one, 1, 1);
 
-	mt_init_flags(&one, MT_FLAGS_LOCK_EXTERN);
+	mt_init_flags(one, MT_FLAGS_LOCK_EXTERN);
 	if (rm->lock)
-		mt_set_external_lock(&one, rm->lock);
+		mt_set_external_lock(one, rm->lock);
 	mas_store(&mas, xa_mk_value(1));
 	if (xa_err(mas.node))
 		return NULL;
-	return (void *)((unsigned long)one.ma_root & ~MAPLE_NODE_MASK);
+	return (void *)((unsigned long)one->ma_root & ~MAPLE_NODE_MASK);
 }
 
 static bool reserve_fill(struct pdata_range_map *rm)
@@ -168,9 +168,10 @@ static bool reserve_fill(struct pdata_range_map *rm)
 	unsigned int height = (rm->mt.ma_flags & MT_FLAGS_HEIGHT_MASK) >> MT_FLAGS_HEIGHT_OFFSET;
 	unsigned int need = 3 * height + 4;	/* the library's bounds, and one level more */
 	struct maple_alloc *head = rm->reserve, *node;
+	struct maple_tree one;
 
 	while (!head || head->total < need) {
-		node = node_alloc(rm);
+		node = node_alloc(rm, &one);
 		if (!node)
 			break;
 		memset(node, 0, sizeof(*node));

@@ -125,8 +125,9 @@ used()
 
 # ---- work ----
 
-# One fio for many jobs: it takes long to start.
-fio_base=(--output-format=terse --terse-version=3 --thread --group_reporting --direct=1
+# One fio for many jobs: it takes long to start. Processes, not threads: those of
+# one address space take turns in user-mode Linux.
+fio_base=(--output-format=terse --terse-version=3 --group_reporting --direct=1
 	  --ioengine=io_uring --iodepth=64 --iodepth_batch_submit=32
 	  --iodepth_batch_complete_min=16 --gtod_reduce=1)
 two_jobs=(--numjobs=2 --offset_increment=512m --size=512m)

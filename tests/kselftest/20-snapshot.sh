@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016
 #
 # Snapshots: of each other, written to, deleted; what each holds is compared with
 # a model.

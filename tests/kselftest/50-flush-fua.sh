@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2086
 #
 # FLUSH and FUA: what was synchronised survives a sudden stop.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016,SC2206
 #
 # Out of metadata space, on the smallest device: only what needs new metadata is
 # refused, nothing is damaged, growing it helps at once.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2086
 #
 # Data, metadata and thins grow, with I/O running. Shrinking is refused.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2086
 #
 # Suspend and resume, of thins and pool, with I/O running.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016
 #
 # Wrong tables, ids, devices and metadata: refused, with a message, and nothing
 # is changed.

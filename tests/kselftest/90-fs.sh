@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2086,SC2094
 #
 # File systems: make, fill, snapshot, trim, check.
 . "$(dirname "$0")/lib.sh"

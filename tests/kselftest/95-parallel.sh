@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2086
 # timeout: 400
 #
 # Four thins written and verified at the same time, while snapshots are taken
@@ -16,9 +17,9 @@ sizes=(4k-4k 512-16k 4k-128k 8k-8k)
 for id in 0 1 2 3; do
 	fio --minimal --output=$tmp/fio.$id --thread --name=p$id --filename=$MAP/t2-thin$id \
 		--size=32m --direct=1 --ioengine=libaio --iodepth=16 --rw=randwrite \
-		--bsrange="${sizes[$id]}" --blockalign=512 --time_based --runtime=20 \
+		--bsrange="${sizes[id]}" --blockalign=512 --time_based --runtime=20 \
 		--fsync=64 --serialize_overlap=1 --verify=crc32c --verify_fatal=1 &
-	jobs[$id]=$!
+	jobs[id]=$!
 done
 
 snaps=()
@@ -45,7 +46,7 @@ done
 say "$((n - 100)) snapshots"
 check_is "snapshots, discards and checkpoints all went well" $failed 0
 for id in 0 1 2 3; do
-	check "thin $id: fio found what it wrote" wait "${jobs[$id]}" || cat $tmp/fio.$id
+	check "thin $id: fio found what it wrote" wait "${jobs[id]}" || cat $tmp/fio.$id
 done
 before=$(for id in 0 1 2 3; do on $id sum 0 end; done)
 must thins_close

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016,SC2086
 #
 # The tools, on what a kernel wrote: a pool that was closed, one that was not,
 # and the held root of one that is live.

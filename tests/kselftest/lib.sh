@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2206
 # Shared by the scripts of this folder; to be sourced first.  They run as root in
 # a guest (tests/vm/guest-tests.sh) with two disks of their own, /dev/vda for
 # metadata and /dev/vdb for data, one script after the other.

@@ -44,29 +44,29 @@ change_half()
 	while read -r f; do
 		n=$((n + 1))
 		if [ $((n % 10)) = 0 ]; then
-			rm "$1/$f"
+			printf '%s\0' "$f" >>/tmp/gone
 		elif [ $((n % 2)) = 0 ]; then
 			echo "changed $n" >>"$1/$f"
 		elif [ $((n % 50)) = 1 ]; then
 			echo "new $n" >"$1/$f.new"
 		fi
 	done </tmp/files
+	(cd "$1" && xargs -0 rm </tmp/gone)
 }
 
 before()
 {
-	local tree n f
+	local n f
 
-	tree=$(ls -d /usr/src/linux-headers-6.1*-common | tail -1)
 	step "pool and thin volume, ext4"
 	pool
 	message "create_thin 0"
 	thin 0
 	mkfs.ext4 -q -E nodiscard /dev/mapper/thin0
 	mount_thin 0
-	step "copying $(basename "$tree")"
+	step "unpacking $TREE"
 	mkdir /mnt/0/tree
-	tar -C "$tree" -cf - . | tar -C /mnt/0/tree -xf -
+	tar -C /mnt/0/tree -xf "$DEMO/tree.tar"
 	sums /mnt/0/tree /out/original
 	sync
 	note "files copied" "$(wc -l </out/original)"
