@@ -85,6 +85,8 @@ static int expect(const int *copy, u64 *generation)
 
 	if (copy[0] == ZERO)
 		return PDATA_SB_ZEROED;
+	if (copy[0] == GARBAGE || copy[0] == V1)
+		return -PDATA_E_NOT_V2;
 	for (i = 0; i < 3; i++)
 		if (copy[i] > GEN && copy[i] - GEN > best)
 			best = copy[i] - GEN;
@@ -164,7 +166,7 @@ static void test_round_trip(void **state)
 			.root = 100 + i, .uid = 200 + i, .generation = 300 + i, .id = 400 + i,
 			.kind = 1 + i % 2,
 		};
-	put_copy(disk, PDATA_SB_A, GARBAGE);
+	put_copy(disk, PDATA_SB_A, FLIPPED);
 	for (g = 1; g < 6; g++) {
 		in.generation = g;
 		assert_int_equal(pdata_super_write(&disk->io, &in, false), 0);

@@ -120,6 +120,7 @@ struct sb_search {
 	bool valid;
 	bool a_valid;
 	bool zeroed;
+	bool foreign;		/* block 0 is somebody else's */
 	int err_a;		/* why A is no superblock; 0 if it is one or unread */
 	int err_io;		/* first device error */
 	u8 head[64];		/* of block 0 */
@@ -160,6 +161,9 @@ static void search_copy(struct sb_search *s, u64 place)
 	}
 	if (place == PDATA_SB_A) {
 		memcpy(s->head, s->buf, sizeof(s->head));
+		/* A write of ours torn by a crash leaves the first sector, old or new. */
+		s->foreign = le32_to_cpu(((struct pdata_header *)s->buf)->magic) !=
+			     PDATA_TYPE_SUPERBLOCK;
 		s->zeroed = !memchr_inv(s->buf, 0, PDATA_BLOCK_SIZE);
 		if (s->zeroed)
 			return;
@@ -175,21 +179,12 @@ static void search_copy(struct sb_search *s, u64 place)
 		   s->io->name, place, pdata_error_text(r), c.what, c.found, c.expected);
 }
 
-/* No copy is valid: say what there is instead. */
-static int search_failed(const struct sb_search *s)
+/* Block 0 is not ours: say what it is. */
+static int search_foreign(const struct sb_search *s)
 {
 	__be64 begin[2];
 	__le64 magic;
-	__le32 own;
 
-	if (s->err_io)
-		return s->err_io;
-	memcpy(&own, s->head + offsetof(struct pdata_header, magic), sizeof(own));
-	if (le32_to_cpu(own) == PDATA_TYPE_SUPERBLOCK) {
-		pdata_err("%s: all superblocks of this thin-pool2 metadata are damaged",
-			  s->io->name);
-		return s->err_a;
-	}
 	memcpy(&magic, s->head + V1_MAGIC_OFFSET, sizeof(magic));
 	if (le64_to_cpu(magic) == V1_MAGIC) {
 		pdata_err("%s: this is metadata of thin-pool (version 1), not of thin-pool2",
@@ -199,6 +194,10 @@ static int search_failed(const struct sb_search *s)
 		pdata_err("%s: no thin-pool2 metadata; the device begins with %016llx%016llx",
 			  s->io->name, be64_to_cpu(begin[0]), be64_to_cpu(begin[1]));
 	}
+	/* The device was given to another use after ours: what is there stays. */
+	if (s->valid)
+		pdata_err("%s: an old superblock of thin-pool2 lies behind it, which is not used",
+			  s->io->name);
 	return -PDATA_E_NOT_V2;
 }
 
@@ -206,8 +205,15 @@ static int search_result(const struct sb_search *s)
 {
 	const struct pdata_super *sb = s->sb;
 
-	if (!s->valid)
-		return search_failed(s);
+	if (s->foreign)
+		return search_foreign(s);
+	if (!s->valid && s->err_io)
+		return s->err_io;
+	if (!s->valid) {
+		pdata_err("%s: all superblocks of this thin-pool2 metadata are damaged",
+			  s->io->name);
+		return s->err_a;
+	}
 	if (sb->version != PDATA_FORMAT_VERSION || sb->incompat_features) {
 		pdata_err("%s: metadata format %u with features %#llx is unknown to this version",
 			  s->io->name, sb->version, sb->incompat_features);

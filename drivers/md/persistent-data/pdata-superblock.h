@@ -61,9 +61,10 @@ enum pdata_sb_state {
  * @sb: filled in when PDATA_SB_VALID is returned
  *
  * May sleep. Copies that fail their check are logged; it is an error only if
- * none is valid. If block 0 is neither zero nor any superblock of ours and no
- * other copy is valid, what was found is logged (v1's magic le64 27022010 at
- * byte 32 by name). The newest copy decides about version and features; while
+ * none is valid. If block 0 can be read and neither is zero nor carries our
+ * magic, the device belongs to somebody else, whatever old copies of ours lie
+ * behind it: what was found is logged (v1's magic le64 27022010 at byte 32 by
+ * name). The newest copy decides about version and features; while
  * A is valid, copies of other pools (other uuid) do not count.
  *
  * Return: enum pdata_sb_state, -PDATA_E_NOT_V2, -PDATA_E_VERSION (unknown
