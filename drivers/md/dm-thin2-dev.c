@@ -538,6 +538,12 @@ out:
 	return r;
 }
 
+bool thin2_surely_shared(struct thin2_dev *th)
+{
+	return READ_ONCE(th->md->nr_decs) - READ_ONCE(th->own_decs) ==
+	       READ_ONCE(th->shared_base);
+}
+
 int thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit)
 {
 	struct thin2_md *md = th->md;
@@ -545,6 +551,8 @@ int thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit)
 	u64 load = 0;
 	int r = 0;
 
+	if (thin2_surely_shared(th))
+		return 0;
 	for (tries = 0; tries < PDATA_RT_MAX_DEPTH; tries++) {
 		r = thin2_ask_exclusive(th, unit, &load);
 		if (r != -PDATA_E_WOULD_SLEEP)
@@ -624,6 +632,7 @@ struct thin2_dev *thin2_dev_create(struct thin2_md *md, const struct thin2_detai
 	th->snap_time = d->snap_time;
 	th->base_root = d->root;
 	th->base_gen = 0;
+	th->shared_base = ~0ull;
 	spin_lock_init(&th->lock);
 	thin2_delta_list_init(&th->active, 1);
 	thin2_delta_list_init(&th->frozen, 2);

@@ -82,7 +82,8 @@ static int map_provision(struct thin2_thin *thin, struct bio *bio, const struct 
 	}
 	pb->flags |= THIN2_BIO_COUNTED | THIN2_BIO_WRITE;
 	trace_thin2_provision(thin->id, unit, pb->write.len, pb->write.phys);
-	atomic64_inc(&thin->pool->nr_provisioned);
+	atomic64_inc(pb->write.unshare ? &thin->pool->nr_unshared :
+					 &thin->pool->nr_provisioned);
 	thin2_check_low_water(thin->pool);
 	cut_at(bio, thin2_to_sector(unit + pb->write.len));
 	bio_set_dev(bio, thin->pool->data.bdev);
@@ -110,6 +111,12 @@ static int map_data(struct thin2_thin *thin, struct bio *bio)
 		return map_remap(thin, bio, &w);
 	case THIN2_PROVISION:
 		return map_provision(thin, bio, &w);
+	case THIN2_UNSHARE:
+		/* Whole units need no copy; ask the trees only if that could help. */
+		if (thin2_surely_shared(thin->dev))
+			return map_provision(thin, bio, &w);
+		cut_at(bio, thin2_to_sector(w.end));
+		return defer(thin, bio);
 	case THIN2_ZERO:
 		return map_zero(thin, bio, &w);
 	case THIN2_DAMAGED:

@@ -31,6 +31,8 @@ static int count_range(struct pdata_rt *rt, const struct pdata_range *r, s32 del
 
 	if (r->kind != PDATA_RANGE_MAPPED)
 		return 0;
+	if (delta < 0)
+		WRITE_ONCE(md->nr_decs, md->nr_decs + 1);
 	return pdata_count_log_add(count_log(md), r->value, r->len, delta, 0, 0);
 }
 
@@ -274,15 +276,18 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 	struct thin2_merge *m = &th->merge;
 	struct thin2_md *md = th->md;
 	unsigned int done, changes;
+	u64 decs;
 	int r;
 
 	r = merge_room(md, &changes);
 	if (r)
 		return r;
+	decs = md->nr_decs;
 	md->merge_mapped = 0;
 	r = pdata_rt_update(rt, m->change + m->pos, m->nr - m->pos, changes, &done);
 	if (r)
 		return r;
+	WRITE_ONCE(th->own_decs, th->own_decs + (md->nr_decs - decs));
 	m->pos += done;
 	th->details.root = rt->root;
 	th->details.mapped_units += md->merge_mapped;
@@ -474,6 +479,8 @@ int thin2_delete_step(struct thin2_md *md, unsigned int leaves)
 	if (r)
 		return r;
 	thin2_details_unpack(&disk, &d);
+	/* Letting go of a shared node counts too, though no data count changes. */
+	WRITE_ONCE(md->nr_decs, md->nr_decs + 1);
 	r = delete_some(md, &d, leaves);
 	if (r)
 		return r;

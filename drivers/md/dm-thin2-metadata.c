@@ -492,12 +492,14 @@ static int prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d)
 
 	if (md->sb.time == ~0u)
 		return -PDATA_E_LIMIT;
-	/* Most of the list goes first, so that little is left at the cut. */
-	r = th ? thin2_merge_thin(th) : 0;
-	if (!r)
-		r = thin2_commit(md);
-	if (r)
-		return thin2_end_step(md, r);
+	if (th && (th->active.nr || th->frozen.nr)) {
+		/* Most of the list goes first, so that little is left at the cut. */
+		r = thin2_merge_thin(th);
+		if (!r)
+			r = thin2_commit(md);
+		if (r)
+			return thin2_end_step(md, r);
+	}
 	md->sb.time++;
 	if (th) {
 		cut_origin(th, md->sb.time);
@@ -545,6 +547,7 @@ static int add_snap(struct thin2_md *md, u32 id, const struct thin2_details *ori
 int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 {
 	struct thin2_details od;
+	struct thin2_dev *th;
 	int r;
 
 	mutex_lock(&md->meta_lock);
@@ -557,6 +560,9 @@ int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 		r = prepare_origin(md, origin, &od);
 	if (!r)
 		r = operation_end(md, add_snap(md, id, &od), "taking a snapshot");
+	th = thin2_dev_find(md, origin);
+	if (!r && th)
+		WRITE_ONCE(th->shared_base, md->nr_decs - th->own_decs);
 	origin_done(md, origin);
 	mutex_unlock(&md->meta_lock);
 	return r;

@@ -154,6 +154,8 @@ struct thin2_dev {
 	bool details_dirty;
 	struct thin2_merge merge;
 	unsigned int open_count;
+	u64 own_decs;			/* those of them that its own merges caused; READ_ONCE */
+	u64 shared_base;		/* md->nr_decs - own_decs at its last snapshot, ~0 = unknown; READ_ONCE */
 };
 
 struct thin2_md {
@@ -174,6 +176,7 @@ struct thin2_md {
 	struct pdata_super sb;		/* the next checkpoint's */
 	struct list_head thins;		/* struct thin2_dev in memory */
 	u64 merged_seq;			/* highest record merged, even partly */
+	u64 nr_decs;			/* events that may have ended somebody's sharing; READ_ONCE */
 	s64 merge_mapped;		/* units the merge step under way maps (+) or unmaps (-) */
 	u64 nr_deleting;
 	unsigned int nr_touched;	/* thins with details_dirty */
@@ -301,6 +304,17 @@ int __must_check thin2_fill(struct thin2_dev *th, u64 unit, u64 limit);
  * Return: 1 exclusive now, 0 shared: go on with thin2_write_begin(), or an error.
  */
 int __must_check thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit);
+
+/**
+ * thin2_surely_shared - is there no point in asking the trees?
+ * @th: thin
+ *
+ * What was mapped at the last snapshot can only have become exclusive since if
+ * somebody else gave up a reference on data. Until that happens a write that
+ * lookup calls THIN2_UNSHARE may go straight to thin2_write_begin(). Unsharing
+ * is right whatever the answer, so it needs no lock. Any context.
+ */
+bool thin2_surely_shared(struct thin2_dev *th);
 
 /* A provisioning or unsharing write in flight. */
 struct thin2_write {
