@@ -36,10 +36,6 @@ check "again while the origin changes" thin2_dump --root "$root" $META -o $tmp/h
 check "the same" cmp $tmp/held.xml $tmp/held2.xml
 must msg "put_root 1"
 
-check "a metadata snapshot, live" eval '
-	msg reserve_metadata_snap && thin2_dump -m $META -o $tmp/msnap.xml && msg release_metadata_snap'
-check_is "it has both thins" "$(grep -c '<device ' $tmp/msnap.xml)" 2
-
 must thins_close
 must pool_close
 check "thin2_check of a closed pool" thin2_check $META
