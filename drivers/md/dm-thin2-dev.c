@@ -634,6 +634,7 @@ struct thin2_dev *thin2_dev_create(struct thin2_md *md, const struct thin2_detai
 	th->base_gen = 0;
 	th->shared_base = ~0ull;
 	spin_lock_init(&th->lock);
+	pdata_rm_set_lock(th->rm, &th->lock);
 	thin2_delta_list_init(&th->active, 1);
 	thin2_delta_list_init(&th->frozen, 2);
 	pdata_stream_init(&md->alloc, &th->stream);
