@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 SECS ?= 60
 W ?=
 C ?=
+PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
 .PHONY: help module module-matrix user check demo bench fuzz tidy install clean setup

@@ -7,8 +7,9 @@
 # knows which).
 #
 # Every round starts with new pools. Each work is done by all targets, one
-# after the other, in an order that changes from round to round; before each,
-# the pools commit, so that none has work left over from the one before.
+# after the other, in an order that changes from round to round; after work that
+# changes mappings all pools commit, so that nothing is left to be done while
+# another target is measured.
 set -eu
 
 rounds=${ROUNDS:?}
@@ -147,10 +148,20 @@ run_job()
 	       --number_ios=1 --exec_prerun="$2")
 }
 
+settle_job()
+{
+	run_job settle "${settle[*]}"
+}
+
+# Behind the options of a job of one process: settle after it.
+and_settle()
+{
+	jobs+=(--exec_postrun="${settle[*]}")
+}
+
 # job WORK TARGET DEVICE OPTION...: to be run when those before it have ended
 job()
 {
-	run_job settle "${settle[*]}"
 	jobs+=(--name="$1,$2" --stonewall --new_group --filename="$3"
 	       --randseed=$((round * 1000 + ${#1})) "${@:4}")
 }
@@ -209,6 +220,7 @@ random_jobs()
 seq_job()
 {
 	job "$2" "$1" "$map/$1-0" --rw=write --bs=64k --size=1g --end_fsync=1
+	and_settle
 }
 
 # Offsets of 8,192 writes, each the only one in its 64 KiB, as a log for fio.
@@ -234,6 +246,7 @@ sparse_job()
 {
 	job fresh-sparse "$1" "$map/$1-1" --read_iolog="$tmp/sparse" \
 		--replay_redirect="$map/$1-1" --bs=4k --size=1g --end_fsync=1
+	and_settle
 }
 
 dense_job()
@@ -256,6 +269,7 @@ overwrite_job()
 {
 	job "$2" "$1" "$map/$1-0" --rw=randwrite --bs=4k --offset="$3" --size=512m \
 		--number_ios=8192 --end_fsync=1
+	and_settle
 }
 
 declare -A used_before
@@ -299,6 +313,7 @@ fsync_job()
 	job fsync8 "$1" "$(printf '%s:' "$map/$1-"{10..17} | sed 's/:$//')" \
 		--ioengine=psync --iodepth=1 --rw=randwrite --bs=4k --fsync=1 --numjobs=8 \
 		--file_service_type=sequential --number_ios=250 --size=64m
+	[ "$1" = linear ] || settle_job
 }
 
 small_thins_end()
@@ -343,6 +358,7 @@ do_round()
 	measured run_jobs
 	each_pool space_used
 	each_pool message "delete 100"
+	"${settle[@]}" >/dev/null
 	each overwrite_job snap-deleted 512m
 	measured run_jobs
 	measured each_pool discard discard 0

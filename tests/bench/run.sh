@@ -30,6 +30,9 @@ for t in $TARGETS; do
 	esac
 done
 out=$TOP/build/bench
+for tool in fio dmsetup perl; do
+	command -v $tool >/dev/null || die "no $tool: tests/vm/setup.sh vm61"
+done
 
 mkdir -p "$out"
 exec 9>"$out.lock"
