@@ -223,16 +223,17 @@ seq_job()
 	and_settle
 }
 
-# Offsets of 8,192 writes, each the only one in its 64 KiB, as a log for fio.
+# sparse_log SEED FIRST: offsets of 4,096 writes, each the only one in its 64 KiB,
+# in the 8,192 of those from FIRST on, as a log for fio.
 sparse_log()
 {
-	awk -v seed="$round" 'BEGIN {
+	awk -v seed="$1" -v first="$2" 'BEGIN {
 		srand(seed)
-		n = 16384
+		n = 8192
 		for (i = 0; i < n; i++)
-			a[i] = i
+			a[i] = first + i
 		print "fio version 2 iolog\nx add\nx open"
-		for (i = 0; i < 8192; i++) {
+		for (i = 0; i < 4096; i++) {
 			j = i + int(rand() * (n - i))
 			b = a[j]
 			a[j] = a[i]
@@ -244,9 +245,9 @@ sparse_log()
 
 sparse_job()
 {
-	job fresh-sparse "$1" "$map/$1-1" --read_iolog="$tmp/sparse" \
-		--replay_redirect="$map/$1-1" --bs=4k --size=1g --end_fsync=1
-	and_settle
+	job fresh-sparse "$1" "$map/$1-1" --read_iolog="$tmp/sparse-0:$tmp/sparse-1" \
+		--replay_redirect="$map/$1-1" --bs=4k --size=1g --numjobs=2 --end_fsync=1
+	[ "$1" = linear ] || settle_job
 }
 
 dense_job()
@@ -267,9 +268,9 @@ dense_merged()
 # overwrite_job TARGET WORK OFFSET: 32 MiB in 512 MiB
 overwrite_job()
 {
-	job "$2" "$1" "$map/$1-0" --rw=randwrite --bs=4k --offset="$3" --size=512m \
-		--number_ios=8192 --end_fsync=1
-	and_settle
+	job "$2" "$1" "$map/$1-0" --rw=randwrite --bs=4k --offset="$3" --size=256m \
+		--numjobs=2 --offset_increment=256m --number_ios=4096 --end_fsync=1
+	[ "$1" = linear ] || settle_job
 }
 
 declare -A used_before
@@ -340,7 +341,8 @@ do_round()
 {
 	local n=$((round % ${#targets[@]}))
 	order=("${targets[@]:n}" "${targets[@]:0:n}")
-	sparse_log >"$tmp/sparse"
+	sparse_log "$round" 0 >"$tmp/sparse-0"
+	sparse_log "$round" 8192 >"$tmp/sparse-1"
 
 	each pool_make
 	each thin_make 0
@@ -394,9 +396,74 @@ measured()
 	hurry 1
 }
 
+# ---- profile.sh: one work again and again, between the files go and stop ----
+
+profile_prepare()
+{
+	local t=$1
+	case $PROFILE in
+	mapped-* | snap-overwrite)
+		thin_make "$t" 0
+		seq_job "$t" fresh-seq
+		run_jobs ;;
+	esac
+}
+
+profile_once()
+{
+	local t=$1
+	case $PROFILE in
+	mapped-read) random_jobs "$t" "$PROFILE" 0 randread && run_jobs ;;
+	mapped-write) random_jobs "$t" "$PROFILE" 0 randwrite && run_jobs ;;
+	snap-overwrite)
+		take_snapshot "$t"
+		overwrite_job "$t" "$PROFILE" 0
+		run_jobs
+		message "$t" "delete 100"
+		"${settle[@]}" >/dev/null ;;
+	fresh-sparse)
+		sparse_log "$round" 0 >"$tmp/sparse-0"
+		sparse_log "$round" 8192 >"$tmp/sparse-1"
+		thin_make "$t" 1
+		sparse_job "$t"
+		run_jobs
+		thin_remove "$t" 1 ;;
+	fresh-dense)
+		thin_make "$t" 2
+		dense_job "$t"
+		run_jobs
+		thin_remove "$t" 2 ;;
+	fsync8)
+		small_thins "$t"
+		fsync_job "$t"
+		run_jobs
+		small_thins_end "$t" ;;
+	*) die "no work $PROFILE" ;;
+	esac
+}
+
+profile()
+{
+	each pool_make
+	each profile_prepare
+	cat /proc/kallsyms >/out/kallsyms
+	touch /out/go
+	for ((round = 1; round <= rounds; round++)); do
+		each profile_once
+	done
+	touch /out/stop
+}
+
 cd "$tmp"
 hurry 1
+rm -f /out/samples
 setup_disks
+round=0
+order=("${targets[@]}")
+if [ -n "${PROFILE:-}" ]; then
+	profile
+	exit
+fi
 for ((round = 1; round <= rounds; round++)); do
 	start=$SECONDS
 	do_round
