@@ -490,12 +490,12 @@ static int path_is_exclusive(struct thin2_dev *th, const struct pdata_pin *pin,
 }
 
 /* Enter what the trees said, unless a snapshot or a change came between. */
-static int exclusive_locked(struct thin2_dev *th, u64 unit, u64 end, unsigned int epoch,
+static int exclusive_locked(struct thin2_dev *th, u64 unit, u64 end, u32 snap_time,
 			    u64 version, u64 phys)
 {
 	u64 eb, ee, value;
 
-	if (th->epoch != epoch || th->snap_busy || th->version != version)
+	if (th->snap_time != snap_time || th->version != version)
 		return 0;
 	if (!pdata_rm_entry(th->rm, unit, &eb, &ee, &value) || pdata_rm_dirty(value) ||
 	    !pdata_rm_is_mapped(value) || pdata_rm_phys(value, unit) != phys)
@@ -508,19 +508,38 @@ static int exclusive_locked(struct thin2_dev *th, u64 unit, u64 end, unsigned in
 	return 1;
 }
 
+/*
+ * Before anything is pinned: time of the last snapshot, which, other than the
+ * epoch, never comes again. False while that snapshot's commit is under way;
+ * else what is pinned from here on knows of it.
+ */
+static bool ask_begin(struct thin2_dev *th, u32 *snap_time)
+{
+	unsigned long flags;
+	bool busy;
+
+	spin_lock_irqsave(&th->lock, flags);
+	*snap_time = th->snap_time;
+	busy = smp_load_acquire(&th->snap_busy);
+	spin_unlock_irqrestore(&th->lock, flags);
+	return !busy;
+}
+
 int thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load)
 {
 	struct pdata_rt_path path;
 	struct pdata_range range;
-	unsigned int epoch = READ_ONCE(th->epoch);
 	struct pdata_pin pin;
 	unsigned long flags;
 	u64 root, version, phys, phys_end;
+	u32 snap_time;
 	int r;
 
+	if (!ask_begin(th, &snap_time))
+		return 0;
 	pin_base(th, &pin, &root, &version);
 	r = 0;
-	if (READ_ONCE(th->snap_busy) || READ_ONCE(th->md->drained_gen) < pin.generation)
+	if (READ_ONCE(th->md->drained_gen) < pin.generation)
 		goto out;
 	r = base_lookup(th, &pin, root, unit, &range, &path);
 	if (r || range.kind != PDATA_RANGE_MAPPED)
@@ -531,7 +550,7 @@ int thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load)
 		goto out;
 	spin_lock_irqsave(&th->lock, flags);
 	r = exclusive_locked(th, unit, min(pdata_range_end(&range), unit + (phys_end - phys)),
-			     epoch, version, phys);
+			     snap_time, version, phys);
 	spin_unlock_irqrestore(&th->lock, flags);
 out:
 	pdata_sm_unpin(&th->md->tm.sm, &pin);

@@ -524,7 +524,7 @@ static void origin_done(struct thin2_md *md, u32 id)
 	struct thin2_dev *th = thin2_dev_find(md, id);
 
 	if (th)
-		WRITE_ONCE(th->snap_busy, false);
+		smp_store_release(&th->snap_busy, false);	/* after the publication */
 	thin2_wake(md);
 }
 

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ *	logreplay fill DEVICE
+ *	logreplay work cache|through OPS SEED COUNT
+ *	logreplay replay cache|through OPS SEED LOG DISK META META_SECTORS
+ *		DATA_SECTORS POOL_TABLE
+ *
+ * "work" works on the pool t2-pool and writes what it did to the file OPS;
+ * "replay" needs t2-meta and t2-data on DISK, and no pool. Exit status 0, or 1
+ * with the reason on stderr.
+ */
+#define _GNU_SOURCE
+#include "logreplay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+void *xalloc(size_t size)
+{
+	void *p = calloc(1, size);
+
+	if (!p)
+		fail("no memory");
+	return p;
+}
+
+void *xbuffer(size_t size)
+{
+	void *p;
+
+	if (posix_memalign(&p, 4096, size))
+		fail("no memory");
+	memset(p, 0, size);
+	return p;
+}
+
+uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
+uint64_t rnd(struct rng *r, uint64_t limit)
+{
+	r->state += 0x9e3779b97f4a7c15ull;
+	return mix(r->state) % limit;
+}
+
+/* Words of a sector count up from one that says which sector and value it is. */
+static uint64_t first_word(uint64_t sector, uint64_t value)
+{
+	return value ? mix(value << 24 ^ sector) | 1ull << 63 : 0;
+}
+
+static uint64_t word_step(uint64_t value)
+{
+	return value ? 0x9e3779b9ull : 0;
+}
+
+void pattern(uint8_t *p, uint32_t sector, uint32_t nr, uint64_t value)
+{
+	uint64_t *w = (uint64_t *)p, word;
+	unsigned int i;
+
+	for (; nr; nr--, sector++) {
+		word = first_word(sector, value);
+		for (i = 0; i < SECTOR / 8; i++, word += word_step(value))
+			*w++ = word;
+	}
+}
+
+bool sector_is(const uint8_t *p, uint32_t sector, uint64_t value)
+{
+	const uint64_t *w = (const uint64_t *)p;
+	uint64_t word = first_word(sector, value);
+	unsigned int i;
+
+	for (i = 0; i < SECTOR / 8; i++, word += word_step(value))
+		if (w[i] != word)
+			return false;
+	return true;
+}
+
+void poison(uint8_t *p, uint64_t sector, uint64_t nr)
+{
+	uint64_t *w = (uint64_t *)p, i;
+
+	for (i = 0; i < nr * SECTOR / 8; i++)
+		w[i] = 0xdead000000000000ull | sector << 8;
+}
+
+int open_direct(const char *name)
+{
+	int fd = open(name, O_RDWR | O_DIRECT);
+
+	if (fd < 0)
+		fail("%s: open: %s", name, strerror(errno));
+	return fd;
+}
+
+void read_at(int fd, void *p, uint64_t sector, uint64_t nr)
+{
+	ssize_t n = pread(fd, p, nr * SECTOR, sector * SECTOR);
+
+	if (n != (ssize_t)(nr * SECTOR))
+		fail("read of %llu sectors at %llu: %s", (unsigned long long)nr,
+		     (unsigned long long)sector, n < 0 ? strerror(errno) : "short");
+}
+
+void write_at(int fd, const void *p, uint64_t sector, uint64_t nr)
+{
+	ssize_t n = pwrite(fd, p, nr * SECTOR, sector * SECTOR);
+
+	if (n != (ssize_t)(nr * SECTOR))
+		fail("write of %llu sectors at %llu: %s", (unsigned long long)nr,
+		     (unsigned long long)sector, n < 0 ? strerror(errno) : "short");
+}
+
+static void fill(const char *device)
+{
+	int fd = open_direct(device);
+	uint64_t sectors = lseek(fd, 0, SEEK_END) / SECTOR, sector, n;
+	uint8_t *buffer = xbuffer(1 << 20);
+
+	for (sector = 0; sector < sectors; sector += n) {
+		n = sectors - sector < 2048 ? sectors - sector : 2048;
+		poison(buffer, sector, n);
+		write_at(fd, buffer, sector, n);
+	}
+	close(fd);
+	free(buffer);
+}
+
+static uint64_t number(const char *s)
+{
+	char *end;
+	uint64_t v = strtoull(s, &end, 0);
+
+	if (end == s || *end)
+		fail("not a number: %s", s);
+	return v;
+}
+
+static struct options common(char **argv)
+{
+	struct options o = { .ops = argv[3], .seed = number(argv[4]) };
+
+	o.through = !strcmp(argv[2], "through");
+	if (!o.through && strcmp(argv[2], "cache"))
+		fail("cache or through, not '%s'", argv[2]);
+	return o;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "fill")) {
+		fill(argv[2]);
+	} else if (argc == 6 && !strcmp(argv[1], "work")) {
+		struct options o = common(argv);
+
+		o.count = number(argv[5]);
+		work(&o);
+	} else if (argc == 11 && !strcmp(argv[1], "replay")) {
+		struct replay_options ro = {
+			.o = common(argv),
+			.log = argv[5],
+			.disk = argv[6],
+			.meta = argv[7],
+			.meta_sectors = number(argv[8]),
+			.data_sectors = number(argv[9]),
+			.pool_table = argv[10],
+		};
+
+		replay(&ro);
+	} else {
+		fail("usage: see the top of the source");
+	}
+	return 0;
+}
