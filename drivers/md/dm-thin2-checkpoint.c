@@ -274,7 +274,7 @@ int thin2_end_step(struct thin2_md *md, int r)
 	return r ? thin2_fail(md, r, "merging") : 0;
 }
 
-static int checkpoint_locked(struct thin2_md *md, unsigned int delete_rounds)
+int thin2_checkpoint_locked(struct thin2_md *md)
 {
 	int r;
 
@@ -287,7 +287,7 @@ static int checkpoint_locked(struct thin2_md *md, unsigned int delete_rounds)
 	if (!r)
 		r = thin2_commit(md);
 	if (!r)
-		r = delete_all(md, delete_rounds);
+		r = delete_all(md, DELETE_ROUNDS);
 	if (md->nr_deleting)
 		WRITE_ONCE(md->may_free, true);
 	if (r) {
@@ -304,7 +304,7 @@ int thin2_checkpoint(struct thin2_md *md)
 
 	mutex_lock(&md->meta_lock);
 	clear_bit(THIN2_WANT_CHECKPOINT, &md->want);
-	r = checkpoint_locked(md, DELETE_ROUNDS);
+	r = thin2_checkpoint_locked(md);
 	mutex_unlock(&md->meta_lock);
 	return r;
 }

@@ -58,20 +58,23 @@ retry:
 
 /* ---- admission of records ---- */
 
-/* Reserve everything a record needs, so that its append cannot fail. */
-static int record_reserve(struct thin2_dev *th, gfp_t gfp, bool gives_back,
-			  struct thin2_delta **result)
+/*
+ * A record is charged before its data is written, so that its append cannot
+ * fail: against the limit of un-merged records, the journal's ring and its
+ * buffers. All thins share these, so each charges some records ahead, its
+ * credits, as long as there is plenty; every merge takes them back.
+ */
+static u64 record_limit(const struct thin2_md *md)
 {
-	struct thin2_md *md = th->md;
-	u64 limit = min(READ_ONCE(md->admit), READ_ONCE(md->max_dirty));
-	u64 nr;
+	return min(READ_ONCE(md->admit), READ_ONCE(md->max_dirty));
+}
+
+static int charge_one(struct thin2_md *md, bool gives_back)
+{
+	u64 limit = record_limit(md);
+	u64 nr = atomic64_inc_return(&md->nr_dirty);
 	int r;
 
-	r = READ_ONCE(md->failed);
-	if (r || md->read_only)
-		return -PDATA_E_FAILED;
-
-	nr = atomic64_inc_return(&md->nr_dirty);
 	/* Discards may use what is kept back for them (invariant 13). */
 	if (gives_back)
 		limit = max_t(u64, limit, 64);
@@ -82,26 +85,55 @@ static int record_reserve(struct thin2_dev *th, gfp_t gfp, bool gives_back,
 		set_bit(THIN2_WANT_CHECKPOINT, &md->want);
 		return -PDATA_E_DIRTY_LIMIT;
 	}
-
-	*result = kmalloc(sizeof(**result), gfp);
-	if (!*result) {
-		atomic64_dec(&md->nr_dirty);
-		return -ENOMEM;
-	}
 	r = pdata_journal_reserve(&md->journal, 1);
 	if (r) {
-		kfree(*result);
 		atomic64_dec(&md->nr_dirty);
 		set_bit(THIN2_WANT_JOURNAL, &md->want);
 	}
 	return r;
 }
 
-static void record_unreserve(struct thin2_dev *th, struct thin2_delta *d)
+static bool charge_ahead(struct thin2_md *md)
 {
-	pdata_journal_unreserve(&th->md->journal, 1);
-	kfree(d);
-	atomic64_dec(&th->md->nr_dirty);
+	u64 nr = atomic64_add_return(THIN2_CREDITS, &md->nr_dirty);
+
+	if (nr <= record_limit(md) / 2 &&
+	    !pdata_journal_reserve_ahead(&md->journal, THIN2_CREDITS))
+		return true;
+	atomic64_sub(THIN2_CREDITS, &md->nr_dirty);
+	return false;
+}
+
+static void uncharge(struct thin2_md *md, unsigned int nr)
+{
+	pdata_journal_unreserve(&md->journal, nr);
+	atomic64_sub(nr, &md->nr_dirty);
+}
+
+/* Charge one record of a write. Under th->lock. */
+static int credit_take(struct thin2_dev *th)
+{
+	lockdep_assert_held(&th->lock);
+	if (!th->credits) {
+		if (!charge_ahead(th->md))
+			return charge_one(th->md, false);
+		th->credits = THIN2_CREDITS;
+	}
+	th->credits--;
+	return 0;
+}
+
+void thin2_credits_return(struct thin2_dev *th)
+{
+	lockdep_assert_held(&th->lock);
+	if (th->credits)
+		uncharge(th->md, th->credits);
+	th->credits = 0;
+}
+
+static int check_changeable(const struct thin2_md *md)
+{
+	return READ_ONCE(md->failed) || md->read_only ? -PDATA_E_FAILED : 0;
 }
 
 /* Give the change its place in journal and delta list. Under th->lock; cannot fail. */
@@ -192,14 +224,22 @@ int thin2_write_begin(struct thin2_dev *th, u64 unit, u64 limit, struct thin2_wr
 	unsigned long flags;
 	int r;
 
-	r = record_reserve(th, GFP_NOWAIT | __GFP_NOWARN, false, &w->delta);
+	r = check_changeable(th->md);
 	if (r)
 		return r;
+	w->delta = kmalloc(sizeof(*w->delta), GFP_NOWAIT | __GFP_NOWARN);
+	if (!w->delta)
+		return -ENOMEM;
 	spin_lock_irqsave(&th->lock, flags);
-	r = write_begin_locked(th, unit, limit, w);
+	r = credit_take(th);
+	if (!r) {
+		r = write_begin_locked(th, unit, limit, w);
+		if (r)
+			th->credits++;
+	}
 	spin_unlock_irqrestore(&th->lock, flags);
 	if (r)
-		record_unreserve(th, w->delta);
+		kfree(w->delta);
 	return r;
 }
 
@@ -257,7 +297,8 @@ void thin2_write_end(struct thin2_write *w, int error)
 
 	if (error) {
 		pdata_alloc_put(&th->md->alloc, w->phys, w->len);
-		record_unreserve(th, w->delta);
+		uncharge(th->md, 1);
+		kfree(w->delta);
 	}
 	if (wake)
 		thin2_wake(th->md);
@@ -332,28 +373,39 @@ static int unmap_step_locked(struct thin2_dev *th, u64 *pos, u64 end, bool zero,
 	return 0;
 }
 
-int thin2_unmap(struct thin2_dev *th, u64 begin, u64 end, bool zero, u64 *done)
+static int unmap_step(struct thin2_dev *th, u64 *pos, u64 end, bool zero)
 {
 	struct thin2_delta *d;
 	unsigned long flags;
-	bool used;
+	bool used = false;
 	int r;
 
-	*done = begin;
-	while (*done < end) {
-		r = record_reserve(th, GFP_NOIO, true, &d);
-		if (r)
-			return r;
+	r = check_changeable(th->md);
+	if (r)
+		return r;
+	d = kmalloc(sizeof(*d), GFP_NOIO);
+	if (!d)
+		return -ENOMEM;
+	r = charge_one(th->md, true);
+	if (!r) {
 		spin_lock_irqsave(&th->lock, flags);
-		r = unmap_step_locked(th, done, end, zero, d, &used);
+		r = unmap_step_locked(th, pos, end, zero, d, &used);
 		spin_unlock_irqrestore(&th->lock, flags);
 		if (!used)
-			record_unreserve(th, d);
-		if (r)
-			return r;
-		cond_resched();
+			uncharge(th->md, 1);
 	}
-	return 0;
+	if (!used)
+		kfree(d);
+	return r;
+}
+
+int thin2_unmap(struct thin2_dev *th, u64 begin, u64 end, bool zero, u64 *done)
+{
+	int r = 0;
+
+	for (*done = begin; *done < end && !r; cond_resched())
+		r = unmap_step(th, done, end, zero);
+	return r;
 }
 
 /* ---- reading the base tree ---- */
@@ -668,12 +720,16 @@ bool thin2_dev_is_dirty(struct thin2_dev *th)
 
 void thin2_dev_destroy(struct thin2_dev *th)
 {
+	unsigned long flags;
 	u64 nr;
 
 	list_del(&th->list);
 	if (th->details_dirty)
 		th->md->nr_touched--;
 	pdata_stream_exit(&th->md->alloc, &th->stream);
+	spin_lock_irqsave(&th->lock, flags);
+	thin2_credits_return(th);
+	spin_unlock_irqrestore(&th->lock, flags);
 	nr = thin2_delta_list_free(&th->active) + thin2_delta_list_free(&th->frozen);
 	atomic64_sub(nr, &th->md->nr_dirty);
 	kvfree(th->merge.change);

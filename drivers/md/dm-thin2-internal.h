@@ -12,6 +12,9 @@ enum {
 	THIN2_WANT_LOAD,
 };
 
+/* Records a thin reserves ahead, so that not every write takes the pool's locks. */
+#define THIN2_CREDITS		32u
+
 /* Kind of a change that unmaps; the others are enum pdata_range_kind. */
 #define THIN2_CHANGE_UNMAP	0
 
@@ -71,6 +74,8 @@ void thin2_dev_sweep(struct thin2_dev *th, unsigned int epoch);
  */
 int __must_check thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load);
 void thin2_dev_evict(struct thin2_dev *th, u64 nr);
+/* Give up what a thin has reserved ahead. Under th->lock. */
+void thin2_credits_return(struct thin2_dev *th);
 
 /* ---- dm-thin2-delta.c ---- */
 
@@ -110,6 +115,8 @@ void thin2_merge_committed(struct thin2_dev *th);
 /* ---- dm-thin2-checkpoint.c; under meta_lock ---- */
 
 int __must_check thin2_commit(struct thin2_md *md);
+/* thin2_checkpoint() for those who hold meta_lock. No transaction is open at the end. */
+int __must_check thin2_checkpoint_locked(struct thin2_md *md);
 /* Ends a run of steps that returned @r: no transaction stays open. Returns what the caller returns. */
 int __must_check thin2_end_step(struct thin2_md *md, int r);
 /* Commit if fewer than @blocks can be allocated. */

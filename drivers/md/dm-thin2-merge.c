@@ -11,6 +11,9 @@
 
 /* Dirty blocks after which a long merge writes a checkpoint in between. */
 #define MERGE_MAX_DIRTY_BLOCKS	8192
+/* Cleaned under one hold of a thin's lock: records, entries of a record. */
+#define CLEAN_RECORDS		64u
+#define CLEAN_ENTRIES		256u
 
 /* ---- what a leaf becomes ---- */
 
@@ -361,6 +364,7 @@ int thin2_merge_thin(struct thin2_dev *th)
 			return r;
 	}
 	spin_lock_irqsave(&th->lock, flags);
+	thin2_credits_return(th);
 	if (th->active.nr)
 		thin2_freeze_locked(th);
 	spin_unlock_irqrestore(&th->lock, flags);
@@ -369,60 +373,40 @@ int thin2_merge_thin(struct thin2_dev *th)
 
 /* ---- after the commit: entries are clean, the list goes ---- */
 
-/*
- * An entry became clean: join it with neighbours of equal value. Failing to
- * join for lack of memory costs an entry, nothing else. Under th->lock.
- */
-static void join_entry(struct thin2_dev *th, u64 begin, u64 end, u64 value)
+/* Let others have the lock. Nobody but us, under meta_lock, touches the frozen list. */
+static void lock_break(struct thin2_dev *th, unsigned long *flags)
 {
-	u64 join_begin = begin, join_end = end, eb, ee, other;
-
-	if (begin && pdata_rm_entry(th->rm, begin - 1, &eb, &ee, &other) && other == value)
-		join_begin = eb;
-	if (end < PDATA_MAX_UNITS && pdata_rm_entry(th->rm, end, &eb, &ee, &other) &&
-	    other == value)
-		join_end = ee;
-	if ((join_begin < begin || join_end > end) &&
-	    pdata_rm_store(th->rm, join_begin, join_end, value))
-		return;
+	spin_unlock_irqrestore(&th->lock, *flags);
+	cond_resched();
+	spin_lock_irqsave(&th->lock, *flags);
 }
 
-/* Clean the entries that one record made. Under th->lock. */
-static void clean_record(struct thin2_dev *th, const struct thin2_delta *d, unsigned int tag)
-{
-	u64 pos, eb, ee, value;
-
-	for (pos = d->vbegin; pos < thin2_delta_end(d); pos = ee) {
-		if (!pdata_rm_entry(th->rm, pos, &eb, &ee, &value) ||
-		    pdata_rm_dirty(value) != tag)
-			continue;
-		value = pdata_rm_set_dirty(value, 0);
-		pdata_rm_flip(th->rm, eb, ee, value);
-		join_entry(th, eb, ee, value);
-	}
-}
-
-void thin2_merge_committed(struct thin2_dev *th)
+static void clean_entries(struct thin2_dev *th)
 {
 	const struct thin2_delta *d;
 	unsigned long flags;
 	unsigned int n = 0;
+	u64 pos;
+
+	spin_lock_irqsave(&th->lock, flags);
+	list_for_each_entry(d, &th->frozen.list, list) {
+		for (pos = d->vbegin; pos < thin2_delta_end(d);) {
+			pos = pdata_rm_clean(th->rm, pos, thin2_delta_end(d), th->frozen.tag,
+					     CLEAN_ENTRIES);
+			if (pos < thin2_delta_end(d) || !(++n % CLEAN_RECORDS))
+				lock_break(th, &flags);
+		}
+	}
+	spin_unlock_irqrestore(&th->lock, flags);
+}
+
+void thin2_merge_committed(struct thin2_dev *th)
+{
 	u64 nr;
 
 	if (!th->merge.done)
 		return;
-	spin_lock_irqsave(&th->lock, flags);
-	list_for_each_entry(d, &th->frozen.list, list) {
-		clean_record(th, d, th->frozen.tag);
-		if (!(++n % 64)) {
-			/* Nobody but us, under meta_lock, touches the frozen list. */
-			spin_unlock_irqrestore(&th->lock, flags);
-			cond_resched();
-			spin_lock_irqsave(&th->lock, flags);
-		}
-	}
-	spin_unlock_irqrestore(&th->lock, flags);
-
+	clean_entries(th);
 	nr = thin2_delta_list_free(&th->frozen);
 	atomic64_sub(nr, &th->md->nr_dirty);
 	kvfree(th->merge.change);

@@ -396,6 +396,14 @@ out:
 
 /* ---- messages ---- */
 
+/* What is left must do for the records that were admitted before, too. */
+static bool has_room(struct thin2_md *md)
+{
+	u64 dirty = atomic64_read(&md->nr_dirty);
+
+	return READ_ONCE(md->admit) > dirty;
+}
+
 /* A message that needs new metadata is refused before it changes anything. */
 static int operation_begin(struct thin2_md *md, bool needs_space)
 {
@@ -403,12 +411,12 @@ static int operation_begin(struct thin2_md *md, bool needs_space)
 
 	if (r || !needs_space)
 		return r;
-	if (READ_ONCE(md->admit))
+	if (has_room(md))
 		return 0;
-	r = thin2_commit(md);	/* quarantine may come free */
+	r = thin2_checkpoint_locked(md);
 	if (r)
 		return r;
-	return READ_ONCE(md->admit) ? 0 : -PDATA_E_META_NOSPC;
+	return has_room(md) ? 0 : -PDATA_E_META_NOSPC;
 }
 
 /* End a message: commit what it did, or give up on a transaction left half done. */

@@ -140,6 +140,7 @@ struct thin2_dev {
 	bool epoch_used[3];		/* entries of that state may exist */
 	struct thin2_delta_list active;
 	struct thin2_delta_list frozen;
+	unsigned int credits;		/* records reserved ahead */
 	u64 last_seq;			/* of the last record appended */
 	u64 version;			/* entries were forgotten: fills in flight are stale */
 	bool waiter;			/* somebody met a pending range: wake() when one ends; also set without the lock */

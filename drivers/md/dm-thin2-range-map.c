@@ -320,6 +320,82 @@ void pdata_rm_flip(struct pdata_range_map *rm, u64 begin, u64 end, u64 value)
 		pdata_err("range [%llu, %llu) stays pending: error %d", begin, end, r);
 }
 
+/* Neighbouring entries of equal value that are about to become one. */
+struct run {
+	u64 begin;
+	u64 end;
+	void *entry;
+	unsigned int parts;
+};
+
+/* True if the tree was changed under a walk that is under way. */
+static bool run_join(struct pdata_range_map *rm, struct run *run)
+{
+	unsigned int parts = run->parts;
+	int r = 0;
+
+	run->parts = 0;
+	if (parts > 1)
+		r = overwrite(rm, run->begin, run->end, run->entry);
+	return parts > 1 && !r;
+}
+
+/* The entry [begin, end) comes next. True as above. */
+static bool run_add(struct pdata_range_map *rm, struct run *run, u64 begin, u64 end,
+		    void *entry)
+{
+	bool joined = false;
+
+	if (run->parts && run->end == begin && run->entry == entry) {
+		run->end = end;
+		run->parts++;
+		return false;
+	}
+	joined = run_join(rm, run);
+	if (pdata_rm_can_join(xa_to_value(entry)))
+		*run = (struct run){ begin, end, entry, 1 };
+	return joined;
+}
+
+/* Give the entry that @mas has found another value. */
+static void *set_clean(struct pdata_range_map *rm, struct ma_state *mas, void *entry)
+{
+	void *clean = xa_mk_value(pdata_rm_set_dirty(xa_to_value(entry), 0));
+
+	narrow(mas, mas->index, mas->last + 1);
+	if (WARN_ON_ONCE(store(rm, mas, clean)))
+		return entry;
+	return clean;
+}
+
+u64 pdata_rm_clean(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int tag,
+		   unsigned int max)
+{
+	MA_STATE(mas, &rm->mt, begin ? begin - 1 : 0, begin ? begin - 1 : 0);
+	struct run run = { .parts = 0 };
+	u64 pos = begin, eb, ee;
+	void *entry;
+
+	while (max--) {
+		entry = mas_find(&mas, end);
+		if (!entry) {
+			pos = end;
+			break;
+		}
+		eb = mas.index;
+		ee = mas.last + 1;
+		if (pdata_rm_dirty(xa_to_value(entry)) == tag)
+			entry = set_clean(rm, &mas, entry);
+		if (run_add(rm, &run, eb, ee, entry))
+			mas_set(&mas, ee);
+		pos = clamp(ee, pos, end);
+		if (ee > end)
+			break;
+	}
+	run_join(rm, &run);
+	return pos;
+}
+
 /* ---- end ---- */
 
 void pdata_rm_destroy(struct pdata_range_map *rm)

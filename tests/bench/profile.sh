@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Where the time goes: samples a work of guest.sh in user-mode Linux from
-# outside, with perf, and lists the kernel's functions by their share.
+# outside, with perf, and lists the kernel's functions by their share: of the
+# time spent in them, and in them and all that they call.
 #
 #   profile.sh WORK [TARGET]
 #
@@ -39,10 +40,11 @@ done
 pid=$(pgrep -f "vm_hostfs_out=$out " | while read -r p; do
 	[ "$(cat "/proc/$p/comm")" = timeout ] || echo "$p"
 done | sort -n | head -1)
-perf record -q -a -F 4999 -e cpu-clock -o "$out/perf.data" -- \
+perf record -q -a -g -F 2999 -e cpu-clock -o "$out/perf.data" -- \
 	bash -c "while [ ! -e '$out/stop' ] && kill -0 $vm 2>/dev/null; do sleep 0.1; done" \
 	2>"$out/perf.log"
 wait $vm || { cat "$out/log"; die "the work failed"; }
-perf script -i "$out/perf.data" -F pid,ip 2>/dev/null |
+# Raw addresses: perf knows nothing of the modules of a kernel that is a process.
+perf script -i "$out/perf.data" -D 2>/dev/null |
 	perl "$bench/profile.pl" "$pid" "$out/kallsyms" "${TOP_LINES:-45}" | tee "$out/table.txt"
 cat "$out/samples"

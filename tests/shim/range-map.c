@@ -252,6 +252,43 @@ void pdata_rm_flip(struct pdata_range_map *rm, u64 begin, u64 end, u64 value)
 	pthread_mutex_unlock(&rm->lock);
 }
 
+/* Take @next, which follows @e, into it if the two may be one. */
+static bool entry_join(struct pdata_range_map *rm, struct rm_entry *e, struct rm_entry *next)
+{
+	if (!next || next->begin != e->end || next->value != e->value ||
+	    !pdata_rm_can_join(e->value))
+		return false;
+	e->end = next->end;
+	entry_drop(rm, next);
+	return true;
+}
+
+u64 pdata_rm_clean(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int tag,
+		   unsigned int max)
+{
+	struct rm_entry *e, *prev;
+	u64 pos = begin;
+
+	if (begin >= end || !max || max > STORE_MAX)
+		rm_bug("cleaning of", begin, end);
+	pthread_mutex_lock(&rm->lock);
+	for (e = entry_at_or_after(rm, begin); e && e->begin < end && max; max--) {
+		pos = min(e->end, end);
+		prev = entry_of(rb_prev(&e->node));
+		if (pdata_rm_dirty(e->value) == tag)
+			e->value = pdata_rm_set_dirty(e->value, 0);
+		if (prev && entry_join(rm, prev, e))
+			e = prev;
+		if (e->end >= end)
+			entry_join(rm, e, entry_next(e));
+		e = entry_next(e);
+	}
+	if (!e || e->begin >= end)
+		pos = end;
+	pthread_mutex_unlock(&rm->lock);
+	return pos;
+}
+
 u64 pdata_rm_bound(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int nr)
 {
 	struct rm_entry *e;

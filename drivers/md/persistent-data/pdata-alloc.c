@@ -752,10 +752,9 @@ static int stream_find(struct pdata_alloc *a, struct pdata_stream *s, u64 want)
 static int stream_get(struct pdata_alloc *a, struct pdata_stream *s, u64 want,
 		      u64 *begin, u64 *len)
 {
-	unsigned long flags;
 	int r = 0;
 
-	spin_lock_irqsave(&s->lock, flags);
+	spin_lock(&s->lock);
 	if (s->len < want)
 		stream_continue(a, s, want - s->len);
 	if (!s->len) {
@@ -770,7 +769,7 @@ static int stream_get(struct pdata_alloc *a, struct pdata_stream *s, u64 want,
 		s->len -= *len;
 		atomic64_sub(*len, &a->reserved);
 	}
-	spin_unlock_irqrestore(&s->lock, flags);
+	spin_unlock(&s->lock);
 	return r;
 }
 

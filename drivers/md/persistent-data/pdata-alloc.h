@@ -98,7 +98,7 @@ void pdata_stream_exit(struct pdata_alloc *a, struct pdata_stream *s); /* gives 
  * @begin: result, physical unit
  * @len: result, 1 .. @want
  *
- * Any context, never sleeps, takes s->lock and a group's lock (irq-safe).
+ * With interrupts off; never sleeps, takes s->lock and a group's lock.
  * Continues behind the stream's last extent if it can, else takes an aligned
  * run of PDATA_STREAM_UNITS, else what there is. When every group is short,
  * other streams' reserves are called in before giving up.

@@ -65,7 +65,7 @@ static int check_call(struct pdata_io *io, u64 block)
 
 /* ---- clean cache ---- */
 
-/* A buffer gets new content: read from the device, or by cache_update(). */
+/* A buffer gets new content: read from the device, unless cache_update() says more. */
 static void buffer_fresh(struct dm_buffer *buf)
 {
 	u8 *checked = dm_bufio_get_aux_data(buf);
@@ -116,7 +116,8 @@ static void cache_update(struct io_bufio *b, const struct pdata_io_vec *v, bool 
 	data = dm_bufio_new(b->cache, v->block, &buf);
 	if (!IS_ERR(data)) {
 		memcpy(data, v->data, PDATA_BLOCK_SIZE);
-		buffer_fresh(buf);
+		/* Sealed, that is checked, before it was written. */
+		*(u8 *)dm_bufio_get_aux_data(buf) = 1;
 		dm_bufio_release(buf);
 		if (keep)
 			return;

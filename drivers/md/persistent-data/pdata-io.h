@@ -30,7 +30,10 @@ struct pdata_io_vec {
 };
 
 struct pdata_io_ops {
-	/* Cached read of one block. *checked starts as 0 after each real read. */
+	/*
+	 * Cached read of one block. *checked starts as 0 after each real read;
+	 * content that came by write() was sealed and may count as checked.
+	 */
 	int (*get)(struct pdata_io *io, u64 block, struct pdata_io_ref *ref);
 	void (*put)(struct pdata_io *io, struct pdata_io_ref *ref);
 

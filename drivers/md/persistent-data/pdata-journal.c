@@ -149,7 +149,8 @@ void pdata_journal_exit(struct pdata_journal *j)
 	j->slot = NULL;
 }
 
-int pdata_journal_reserve(struct pdata_journal *j, unsigned int nr)
+/* Reserve within the first 1/@part of ring and buffers. */
+static int journal_reserve(struct pdata_journal *j, unsigned int nr, unsigned int part)
 {
 	unsigned long flags;
 	u64 need;
@@ -159,13 +160,23 @@ int pdata_journal_reserve(struct pdata_journal *j, unsigned int nr)
 	need = journal_need(j, j->reserved + nr);
 	if (j->failed)
 		r = -PDATA_E_FAILED;
-	else if (need - j->tail_seq > j->nr_blocks - PDATA_JOURNAL_RESERVE ||
-		 need - j->written_seq > j->nr_buffers - 1)
+	else if (need - j->tail_seq > (j->nr_blocks - PDATA_JOURNAL_RESERVE) / part ||
+		 need - j->written_seq > (j->nr_buffers - 1) / part)
 		r = -PDATA_E_JOURNAL_FULL;
 	else
 		j->reserved += nr;
 	spin_unlock_irqrestore(&j->lock, flags);
 	return r;
+}
+
+int pdata_journal_reserve(struct pdata_journal *j, unsigned int nr)
+{
+	return journal_reserve(j, nr, 1);
+}
+
+int pdata_journal_reserve_ahead(struct pdata_journal *j, unsigned int nr)
+{
+	return journal_reserve(j, nr, 2);
 }
 
 void pdata_journal_unreserve(struct pdata_journal *j, unsigned int nr)
@@ -197,10 +208,9 @@ static bool journal_has_room(struct pdata_journal *j)
 u64 pdata_journal_append(struct pdata_journal *j, const struct pdata_record *rec)
 {
 	struct pdata_journal_slot *slot;
-	unsigned long flags;
 	u64 seq;
 
-	spin_lock_irqsave(&j->lock, flags);
+	spin_lock(&j->lock);
 	seq = j->next_rec++;
 	if (j->reserved)
 		j->reserved--;
@@ -215,7 +225,7 @@ u64 pdata_journal_append(struct pdata_journal *j, const struct pdata_record *rec
 			j->open_nr = 0;
 		}
 	}
-	spin_unlock_irqrestore(&j->lock, flags);
+	spin_unlock(&j->lock);
 	return seq;
 }
 

@@ -107,13 +107,19 @@ void pdata_journal_exit(struct pdata_journal *j);
  * try again; -PDATA_E_FAILED.
  */
 int __must_check pdata_journal_reserve(struct pdata_journal *j, unsigned int nr);
+/*
+ * The same for appends that may come some day: only while less than half of
+ * the ring and of the buffers is spoken for, so that these never keep a
+ * reservation for now from being granted once what is written was merged.
+ */
+int __must_check pdata_journal_reserve_ahead(struct pdata_journal *j, unsigned int nr);
 void pdata_journal_unreserve(struct pdata_journal *j, unsigned int nr);
 
 /**
  * pdata_journal_append - add a record, using up one reservation
  *
- * Any context, never sleeps, cannot fail. The caller holds the lock that
- * orders this record against other changes of its range (invariant 3).
+ * With interrupts off; never sleeps, cannot fail. The caller holds the lock
+ * that orders this record against other changes of its range (invariant 3).
  *
  * Return: the record's sequence, from 1.
  */

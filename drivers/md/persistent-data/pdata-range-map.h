@@ -78,6 +78,12 @@ static inline bool pdata_rm_is_excl(u64 value)
 	return pdata_rm_state(value) >= PDATA_RM_EXCL0;
 }
 
+/* May an entry be joined with a neighbour of the same value? Writes in flight flip their own. */
+static inline bool pdata_rm_can_join(u64 value)
+{
+	return !pdata_rm_dirty(value) && pdata_rm_state(value) != PDATA_RM_PENDING;
+}
+
 static inline bool pdata_rm_is_mapped(u64 value)
 {
 	return pdata_rm_state(value) >= PDATA_RM_SHARED;
@@ -129,6 +135,23 @@ int __must_check pdata_rm_erase(struct pdata_range_map *rm, u64 begin, u64 end);
  * cannot fail: what a completion does to its pending entry.
  */
 void pdata_rm_flip(struct pdata_range_map *rm, u64 begin, u64 end, u64 value);
+
+/**
+ * pdata_rm_clean - entries with a dirty tag become clean
+ * @rm: map
+ * @begin: unit
+ * @end: one past the last
+ * @tag: only those of this list
+ * @max: entries looked at, at most 1,024
+ *
+ * Joins clean entries of equal value, the neighbours of [begin, end) included;
+ * failing to join for lack of memory costs an entry, nothing else. Under the
+ * thin's lock. Never sleeps.
+ *
+ * Return: one past the last unit dealt with; @end when done.
+ */
+u64 pdata_rm_clean(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int tag,
+		   unsigned int max);
 
 /*
  * One past the last unit of at most @nr entries from @begin on, at most @end:
