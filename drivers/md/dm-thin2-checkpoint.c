@@ -27,13 +27,13 @@ static int flush_batch(struct thin2_md *md, bool commit)
 	struct pdata_journal_batch batch;
 	int r;
 
-	mutex_lock(&md->flush_lock);
+	down(&md->flush_sem);
 	r = pdata_journal_close(&md->journal, &batch, commit);
 	if (!r)
 		r = md->ops->flush_data(md->context);
 	if (!r && batch.first_seq != batch.end_seq)
 		r = pdata_journal_write(&md->journal, &batch);
-	mutex_unlock(&md->flush_lock);
+	up(&md->flush_sem);
 	if (r && r != -PDATA_E_JOURNAL_FULL)
 		return thin2_fail(md, r, "writing the journal");
 	return r;
@@ -66,6 +66,40 @@ int thin2_flush(struct thin2_md *md)
 		thin2_wake(md);
 	}
 	return r;
+}
+
+int thin2_flush_try(struct thin2_md *md, unsigned int max, struct pdata_journal_batch *batch)
+{
+	u64 nr;
+	int r;
+
+	if (md->read_only || READ_ONCE(md->failed))
+		return -PDATA_E_FAILED;
+	if (down_trylock(&md->flush_sem))
+		return -PDATA_E_WOULD_SLEEP;
+	r = pdata_journal_close(&md->journal, batch, false);
+	nr = batch->end_seq - batch->first_seq;
+	/* What is closed and not written is part of the next batch. */
+	if (!r && (nr > max || batch->first_seq % md->journal.nr_blocks + nr >
+			       md->journal.nr_blocks))
+		r = -PDATA_E_WOULD_SLEEP;
+	if (!r)
+		r = pdata_journal_seal(&md->journal, batch);
+	if (r)
+		up(&md->flush_sem);
+	return r;
+}
+
+void thin2_flush_end(struct thin2_md *md, const struct pdata_journal_batch *batch, int r)
+{
+	r = pdata_journal_wrote(&md->journal, batch, r);
+	up(&md->flush_sem);
+	if (r) {
+		thin2_fail(md, r, "writing the journal");
+		return;
+	}
+	atomic64_inc(&md->nr_flushes);
+	thin2_wake(md);
 }
 
 /* ---- commit ---- */

@@ -4,9 +4,13 @@
  *
  * All that wait when the worker starts are served by one flush of the data
  * device and one journal write; those that come meanwhile by the next.
+ *
+ * If the data device has no cache to flush, a FLUSH can write the journal from
+ * map() and needs no worker, which saves two changes of task.
  */
 #include "dm-thin2.h"
 #include "dm-thin2-trace.h"
+#include "persistent-data/pdata-io-bufio.h"
 
 /* Any context. */
 void thin2_commit_bio(struct thin2_pool *pool, struct bio *bio)
@@ -71,6 +75,78 @@ static void do_commits(struct work_struct *work)
 		bio->bi_status = r ? BLK_STS_IOERR : BLK_STS_OK;
 		bio_endio(bio);
 	}
+}
+
+/* ---- from map() ---- */
+
+static void end_bios(struct bio_list *bios, blk_status_t status)
+{
+	struct bio *bio;
+
+	while ((bio = bio_list_pop(bios))) {
+		bio->bi_status = status;
+		bio_endio(bio);
+	}
+}
+
+/* @c belongs to the next one as soon as the flush has ended. */
+static void commit_end(struct thin2_pool *pool, int r)
+{
+	struct thin2_commit *c = &pool->commit;
+	struct pdata_journal_batch batch = c->batch;
+	struct bio_list bios = c->bios;
+	unsigned long flags;
+
+	trace_thin2_commit(bio_list_size(&bios), r);
+	atomic64_add(bio_list_size(&bios), &pool->nr_flushes);
+	thin2_flush_end(pool->md, &batch, r);
+	if (r)
+		thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "a flush failed");
+	spin_lock_irqsave(&pool->commit_lock, flags);
+	if (!bio_list_empty(&pool->commits))
+		queue_work(pool->commit_wq, &pool->commit_work);
+	spin_unlock_irqrestore(&pool->commit_lock, flags);
+	/* With the last of them the pool may go away. */
+	end_bios(&bios, r ? BLK_STS_IOERR : BLK_STS_OK);
+}
+
+static void commit_end_io(struct bio *bio)
+{
+	struct thin2_pool *pool = bio->bi_private;
+	int r = blk_status_to_errno(bio->bi_status);
+
+	bio_uninit(bio);
+	commit_end(pool, r);
+}
+
+/* False: nothing has happened, the worker has to do it. */
+static bool commit_now(struct thin2_pool *pool, struct bio *bio)
+{
+	struct thin2_commit *c = &pool->commit;
+	struct thin2_md *md = pool->md;
+	struct pdata_journal_batch batch;
+	unsigned int nr;
+
+	if (bdev_write_cache(pool->data.bdev) || (bio->bi_opf & REQ_NOWAIT))
+		return false;
+	if (thin2_flush_try(md, THIN2_COMMIT_BLOCKS, &batch))
+		return false;
+	c->batch = batch;
+	bio_list_init(&c->bios);
+	bio_list_add(&c->bios, bio);
+	nr = batch.end_seq - batch.first_seq;
+	if (nr)
+		pdata_io_bufio_submit(md->io, &c->bio, c->table, md->journal.vec, nr,
+				      commit_end_io, pool);
+	else
+		commit_end(pool, 0);
+	return true;
+}
+
+void thin2_flush_bio(struct thin2_pool *pool, struct bio *bio)
+{
+	if (!commit_now(pool, bio))
+		thin2_commit_bio(pool, bio);
 }
 
 void thin2_commit_init(struct thin2_pool *pool)

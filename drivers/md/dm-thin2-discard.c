@@ -163,6 +163,7 @@ static void park_discard(struct thin2_thin *thin, struct bio *bio, int gen)
 	bool again = false, requeue;
 
 	spin_lock_irq(&thin->lock);
+	thin2_announce_parked(thin->pool);
 	requeue = thin->requeue;
 	if (!requeue) {
 		again = gen != atomic_read(&thin->pool->wake_gen);

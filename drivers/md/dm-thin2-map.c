@@ -145,7 +145,7 @@ int thin2_map(struct dm_target *ti, struct bio *bio)
 	case REQ_OP_WRITE:
 		/* Device-mapper sends a flush ahead of its data: it comes empty. */
 		if (unlikely(bio->bi_opf & REQ_PREFLUSH)) {
-			thin2_commit_bio(thin->pool, bio);
+			thin2_flush_bio(thin->pool, bio);
 			return DM_MAPIO_SUBMITTED;
 		}
 		return map_data(thin, bio);

@@ -285,7 +285,7 @@ static struct thin2_md *md_alloc(const struct thin2_md_params *p)
 	md->read_only = p->read_only;
 	md->max_dirty = p->max_dirty ? p->max_dirty : THIN2_MAX_DIRTY;
 	mutex_init(&md->meta_lock);
-	mutex_init(&md->flush_lock);
+	sema_init(&md->flush_sem, 1);
 	INIT_LIST_HEAD(&md->thins);
 	return md;
 }
@@ -317,7 +317,6 @@ int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
 	*result = md;
 	return 0;
 bad:
-	mutex_destroy(&md->flush_lock);
 	mutex_destroy(&md->meta_lock);
 	kfree(md);
 	return r;
@@ -326,7 +325,6 @@ bad:
 void thin2_md_abandon(struct thin2_md *md)
 {
 	close_layers(md);
-	mutex_destroy(&md->flush_lock);
 	mutex_destroy(&md->meta_lock);
 	kfree(md);
 }

@@ -14,7 +14,7 @@
  *
  * Locks, outermost first:
  *	md->meta_lock	mutex: trees, transaction, thins, merge state
- *	md->flush_lock	mutex: one journal batch at a time
+ *	md->flush_sem	semaphore: one journal batch at a time; the I/O's end may release it
  *	th->lock	spinlock, irq-safe: range-map changes, delta list, epoch
  *	journal.lock, stream and group locks: spinlocks, innermost
  *
@@ -186,7 +186,7 @@ struct thin2_md {
 	unsigned long want;		/* THIN2_WANT_*: what thin2_work() owes somebody; atomic bits */
 	bool may_free;			/* un-merged changes may free data; READ_ONCE */
 
-	struct mutex flush_lock;
+	struct semaphore flush_sem;
 	struct pdata_journal journal;
 
 	struct pdata_alloc alloc;
@@ -389,9 +389,25 @@ bool thin2_is_durable(struct thin2_md *md, u64 seq);
  *
  * Closes a batch, flushes the data device, writes the batch: two device
  * latencies. The data flush is made even if there is no record. If the journal
- * is full a checkpoint is made first. Sleeps; takes flush_lock.
+ * is full a checkpoint is made first. Sleeps; takes flush_sem.
  */
 int __must_check thin2_flush(struct thin2_md *md);
+
+/**
+ * thin2_flush_try - the first half of a flush, if that needs no waiting
+ * @md: metadata
+ * @max: blocks of the journal to write, at most
+ * @batch: result; they are in md->journal.vec, consecutive on the device
+ *
+ * For a caller who knows that the data device has nothing to flush, writes the
+ * blocks with FUA himself, and then calls thin2_flush_end(). Never sleeps.
+ *
+ * Return: 0; anything else: call thin2_flush() from where it may sleep.
+ */
+int __must_check thin2_flush_try(struct thin2_md *md, unsigned int max,
+				 struct pdata_journal_batch *batch);
+/* The write has ended with @r (0 or an errno). Any context. */
+void thin2_flush_end(struct thin2_md *md, const struct pdata_journal_batch *batch, int r);
 
 /* ---- background ---- */
 

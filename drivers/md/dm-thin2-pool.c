@@ -57,6 +57,15 @@ static void pool_drain(void *context)
 	mutex_unlock(&pool->drain_lock);
 }
 
+/* Is there anything for do_wake() to do? The metadata may wake us while it is being opened. */
+static bool wake_wanted(struct thin2_pool *pool)
+{
+	struct thin2_md *md = READ_ONCE(pool->md);
+
+	return md && (READ_ONCE(pool->has_parked) || READ_ONCE(md->failed) ||
+		      !thin2_mode_is(pool, THIN2_MODE_WRITE));
+}
+
 static void pool_wake(void *context)
 {
 	struct thin2_pool *pool = context;
@@ -65,7 +74,15 @@ static void pool_wake(void *context)
 	if (READ_ONCE(pool->closing))
 		return;
 	atomic_inc(&pool->wake_gen);
-	queue_work(pool->io_wq, &pool->wake_work);
+	smp_mb__after_atomic();	/* pairs with the one in thin2_announce_parked() */
+	if (wake_wanted(pool))
+		queue_work(pool->io_wq, &pool->wake_work);
+}
+
+void thin2_announce_parked(struct thin2_pool *pool)
+{
+	WRITE_ONCE(pool->has_parked, true);
+	smp_mb();	/* before wake_gen is compared; pairs with the one in pool_wake() */
 }
 
 static const struct thin2_md_ops pool_md_ops = {
@@ -92,11 +109,10 @@ static void do_wake(struct work_struct *work)
 {
 	struct thin2_pool *pool = container_of(work, struct thin2_pool, wake_work);
 
-	/* The metadata may wake us while it is being opened. */
-	if (!READ_ONCE(pool->md))
-		return;
 	thin2_note_error(pool, READ_ONCE(pool->md->failed), "background work");
 	thin2_check_space(pool);
+	/* Before the lists are looked at; what is parked behind that announces itself anew. */
+	smp_store_mb(pool->has_parked, false);
 	unpark_thins(pool);
 }
 

@@ -8,8 +8,9 @@
  * ends it. A bio that has to wait is parked with what is left; a wake-up of
  * the metadata brings it back.
  *
- * No wake-up is lost: it counts up pool->wake_gen before it looks for parked
- * bios, and a bio is parked only if the count is that from before its lookup.
+ * No wake-up is lost: it counts up pool->wake_gen before it asks whether
+ * anything is parked, and a bio is parked only if, after that was announced, the
+ * count is still that from before its lookup.
  */
 #include "dm-thin2.h"
 #include "dm-thin2-trace.h"
@@ -381,6 +382,7 @@ static void park(struct thin2_thin *thin, struct bio *bio, int gen, bool space)
 	bool again = false, requeue;
 
 	spin_lock_irq(&thin->lock);
+	thin2_announce_parked(pool);
 	requeue = thin->requeue;
 	if (requeue) {
 		/* below */

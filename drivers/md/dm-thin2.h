@@ -98,6 +98,17 @@ struct thin2_inflight {
 	atomic_long_t nr[2];
 };
 
+/* Journal blocks that are written from map() at most; more are the worker's. */
+#define THIN2_COMMIT_BLOCKS	8
+
+/* A journal write that nobody waits for: its end completes the bios. */
+struct thin2_commit {
+	struct pdata_journal_batch batch;
+	struct bio_list bios;
+	struct bio bio;
+	struct bio_vec table[THIN2_COMMIT_BLOCKS];
+};
+
 struct thin2_pool {
 	/* Fixed from creation on. */
 	struct mapped_device *pool_md;
@@ -143,6 +154,7 @@ struct thin2_pool {
 	bool closing;
 
 	atomic_t wake_gen;		/* counts wake(): nothing is parked that missed one */
+	bool has_parked;		/* since the last wake-up was worked off */
 	struct work_struct wake_work;	/* io_wq */
 	struct work_struct event_work;	/* io_wq */
 	struct delayed_work retry_work;	/* io_wq: for who waits for memory */
@@ -153,6 +165,7 @@ struct thin2_pool {
 	spinlock_t commit_lock;		/* guards commits */
 	struct bio_list commits;	/* FLUSH, and FUA writes whose data is there */
 	struct work_struct commit_work;	/* commit_wq */
+	struct thin2_commit commit;	/* of who holds md->flush_sem without the worker */
 
 	spinlock_t freed_lock;		/* guards freed */
 	struct list_head freed;		/* struct pdata_freed, to pass down */
@@ -307,6 +320,8 @@ void thin2_pool_start(struct thin2_pool *pool);
 void thin2_pool_stop(struct thin2_pool *pool);
 /* Have the background work done soon. Any context. */
 void thin2_pool_kick(struct thin2_pool *pool);
+/* Called under thin->lock before pool->wake_gen is compared and a bio parked. */
+void thin2_announce_parked(struct thin2_pool *pool);
 /* Try parked bios again in a moment: memory was short. Any context. */
 void thin2_pool_retry_later(struct thin2_pool *pool);
 
@@ -443,6 +458,9 @@ void thin2_passdown_init(struct thin2_pool *pool);
 void thin2_freed(void *context, struct list_head *batch);
 
 /* ---- dm-thin2-commit.c ---- */
+
+/* A FLUSH, from map(). */
+void thin2_flush_bio(struct thin2_pool *pool, struct bio *bio);
 
 void thin2_commit_bio(struct thin2_pool *pool, struct bio *bio);
 void thin2_commit_init(struct thin2_pool *pool);

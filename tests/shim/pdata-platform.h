@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <linux/types.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>

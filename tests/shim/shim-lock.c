@@ -22,6 +22,31 @@ void pdata_shim_might_sleep(const char *file, int line)
 	}
 }
 
+/* ---- semaphores ---- */
+
+void sema_init(struct semaphore *sem, int val)
+{
+	sem_init(&sem->s, 0, val);
+}
+
+void down(struct semaphore *sem)
+{
+	might_sleep();
+	while (sem_wait(&sem->s))
+		;	/* interrupted by a signal */
+}
+
+/* As the kernel's: 0 if it was taken. */
+int down_trylock(struct semaphore *sem)
+{
+	return sem_trywait(&sem->s) ? 1 : 0;
+}
+
+void up(struct semaphore *sem)
+{
+	sem_post(&sem->s);
+}
+
 /* ---- spinlocks ---- */
 
 bool pdata_shim_spin_trylock(spinlock_t *lock)

@@ -22,6 +22,11 @@ struct rw_semaphore {
 	int readers;
 };
 
+/* Has no owner: whoever likes may release it. */
+struct semaphore {
+	sem_t s;
+};
+
 #define __SPIN_LOCK_UNLOCKED(name)	(spinlock_t){ NULL }
 #define DEFINE_SPINLOCK(name)	spinlock_t name = { NULL }
 #define DEFINE_MUTEX(name)	struct mutex name = { PTHREAD_MUTEX_INITIALIZER, NULL }
@@ -81,6 +86,11 @@ void mutex_unlock(struct mutex *lock);
 bool mutex_is_locked(struct mutex *lock);
 
 #define mutex_lock_nested(l, c)	mutex_lock(l)
+
+void sema_init(struct semaphore *sem, int val);
+void down(struct semaphore *sem);
+int __must_check down_trylock(struct semaphore *sem);
+void up(struct semaphore *sem);
 
 void init_rwsem(struct rw_semaphore *sem);
 void down_read(struct rw_semaphore *sem);

@@ -220,6 +220,22 @@ static int io_bufio_write(struct pdata_io *io, const struct pdata_io_vec *vec,
 	return r;
 }
 
+void pdata_io_bufio_submit(struct pdata_io *io, struct bio *bio, struct bio_vec *table,
+			   const struct pdata_io_vec *vec, unsigned int n,
+			   void (*end_io)(struct bio *bio), void *private)
+{
+	unsigned int i;
+
+	bio_init(bio, to_io_bufio(io)->bdev, table, n, OPF_WRITE | REQ_FUA);
+	bio->bi_iter.bi_sector = block_to_sector(vec[0].block);
+	bio->bi_end_io = end_io;
+	bio->bi_private = private;
+	for (i = 0; i < n; i++)
+		__bio_add_page(bio, virt_to_page(vec[i].data), PDATA_BLOCK_SIZE,
+			       offset_in_page(vec[i].data));
+	submit_bio(bio);
+}
+
 static int io_bufio_flush(struct pdata_io *io)
 {
 	might_sleep();

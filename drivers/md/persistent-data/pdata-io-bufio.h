@@ -8,6 +8,8 @@
 
 #include "pdata-io.h"
 
+struct bio;
+struct bio_vec;
 struct block_device;
 
 /**
@@ -26,6 +28,22 @@ int __must_check pdata_io_bufio_create(struct block_device *bdev, const char *na
 
 /* No block is held and no operation runs any more. May sleep. */
 void pdata_io_bufio_destroy(struct pdata_io *io);
+
+/**
+ * pdata_io_bufio_submit - write consecutive blocks with FUA, without waiting
+ * @io: made by pdata_io_bufio_create()
+ * @bio: of the caller's, initialised here
+ * @table: room for @n segments
+ * @vec: blocks that no pdata_io_get() ever reads; their memory stays until the end
+ * @n: how many, at least 1
+ * @end_io: the bio's
+ * @private: the bio's
+ *
+ * Process context, also in a target's map().
+ */
+void pdata_io_bufio_submit(struct pdata_io *io, struct bio *bio, struct bio_vec *table,
+			   const struct pdata_io_vec *vec, unsigned int n,
+			   void (*end_io)(struct bio *bio), void *private);
 
 /* Take the device's present size for io->nr_blocks. Any context. */
 void pdata_io_bufio_resize(struct pdata_io *io);

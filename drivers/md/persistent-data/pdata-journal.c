@@ -261,8 +261,8 @@ out:
 }
 
 /* Closed blocks and their slots change no more: sealing needs no lock. */
-static int journal_seal(struct pdata_journal *j, u64 seq, u64 durable_seq, u64 generation,
-			u32 *crc)
+static int seal_block(struct pdata_journal *j, u64 seq, u64 durable_seq, u64 generation,
+		      u32 *crc)
 {
 	struct pdata_journal_disk *d = journal_buffer(j, seq);
 	struct pdata_journal_slot *slot = journal_slot(j, seq);
@@ -297,30 +297,11 @@ static int journal_seal(struct pdata_journal *j, u64 seq, u64 durable_seq, u64 g
 	return 0;
 }
 
-static int journal_write_blocks(struct pdata_journal *j, u64 first, u64 end, u64 generation,
-				u32 *crc)
-{
-	unsigned int n = 0;
-	u64 seq;
-	int r;
-
-	for (seq = first; seq < end; seq++) {
-		r = journal_seal(j, seq, first - 1, generation, crc);
-		if (r)
-			return r;
-		j->vec[n].block = pdata_journal_place(seq % j->nr_blocks);
-		j->vec[n++].data = journal_buffer(j, seq);
-	}
-	if (pdata_fault(JOURNAL_WRITE))
-		return -PDATA_E_FAULT;
-	return pdata_io_write(j->io, j->vec, n, true);
-}
-
-int pdata_journal_write(struct pdata_journal *j, struct pdata_journal_batch *batch)
+int pdata_journal_seal(struct pdata_journal *j, struct pdata_journal_batch *batch)
 {
 	unsigned long flags;
-	u64 generation;
-	u32 crc;
+	u64 generation, seq;
+	unsigned int n = 0;
 	int r = 0;
 
 	spin_lock_irqsave(&j->lock, flags);
@@ -330,12 +311,20 @@ int pdata_journal_write(struct pdata_journal *j, struct pdata_journal_batch *bat
 		 batch->end_seq > j->closed_seq)
 		r = -EINVAL;	/* not what the last close gave out */
 	generation = j->generation;
-	crc = j->last_crc;
+	batch->crc = j->last_crc;
 	spin_unlock_irqrestore(&j->lock, flags);
-	if (r || batch->first_seq == batch->end_seq)
-		return r;
 
-	r = journal_write_blocks(j, batch->first_seq, batch->end_seq, generation, &crc);
+	for (seq = batch->first_seq; !r && seq < batch->end_seq; seq++) {
+		r = seal_block(j, seq, batch->first_seq - 1, generation, &batch->crc);
+		j->vec[n].block = pdata_journal_place(seq % j->nr_blocks);
+		j->vec[n++].data = journal_buffer(j, seq);
+	}
+	return r;
+}
+
+int pdata_journal_wrote(struct pdata_journal *j, const struct pdata_journal_batch *batch, int r)
+{
+	unsigned long flags;
 
 	spin_lock_irqsave(&j->lock, flags);
 	if (r) {
@@ -343,12 +332,28 @@ int pdata_journal_write(struct pdata_journal *j, struct pdata_journal_batch *bat
 	} else {
 		j->written_seq = batch->end_seq;
 		j->durable_rec = batch->end_rec;
-		j->last_crc = crc;
+		j->last_crc = batch->crc;
 	}
 	spin_unlock_irqrestore(&j->lock, flags);
 	if (r)
 		pdata_err("%s: journal write failed: %s (%d)", j->name, pdata_error_text(r), r);
 	return r;
+}
+
+int pdata_journal_write(struct pdata_journal *j, struct pdata_journal_batch *batch)
+{
+	int r;
+
+	if (batch->first_seq == batch->end_seq)
+		return READ_ONCE(j->failed) ? -PDATA_E_FAILED : 0;
+	r = pdata_journal_seal(j, batch);
+	if (r == -PDATA_E_FAILED || r == -EINVAL)
+		return r;
+	if (!r && pdata_fault(JOURNAL_WRITE))
+		r = -PDATA_E_FAULT;
+	if (!r)
+		r = pdata_io_write(j->io, j->vec, batch->end_seq - batch->first_seq, true);
+	return pdata_journal_wrote(j, batch, r);
 }
 
 u64 pdata_journal_last(struct pdata_journal *j)

@@ -77,6 +77,7 @@ struct pdata_journal_batch {
 	u64 first_seq;		/* blocks [first_seq, end_seq) */
 	u64 end_seq;
 	u64 end_rec;		/* records below it are durable when the batch is */
+	u32 crc;		/* of block end_seq - 1, once sealed */
 };
 
 /**
@@ -152,6 +153,16 @@ int __must_check pdata_journal_close(struct pdata_journal *j, struct pdata_journ
  * more becomes durable.
  */
 int __must_check pdata_journal_write(struct pdata_journal *j, struct pdata_journal_batch *batch);
+
+/*
+ * pdata_journal_write() in parts, for a caller who does the I/O himself and
+ * need not sleep: seal the blocks, which leaves them in j->vec, write them with
+ * FUA, and tell how that went. All calls in any context, one batch at a time;
+ * a batch that was sealed may also be left to a later close and write.
+ */
+int __must_check pdata_journal_seal(struct pdata_journal *j, struct pdata_journal_batch *batch);
+/* Returns @r. */
+int pdata_journal_wrote(struct pdata_journal *j, const struct pdata_journal_batch *batch, int r);
 
 /* Sequence of the last record appended / durable. Any context. */
 u64 pdata_journal_last(struct pdata_journal *j);

@@ -30,6 +30,7 @@
 #include <linux/random.h>
 #include <linux/rbtree.h>
 #include <linux/sched.h>
+#include <linux/semaphore.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/spinlock.h>
