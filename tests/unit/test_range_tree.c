@@ -317,6 +317,31 @@ static void check_content(struct env *e, const struct tree *t, const struct pdat
 	assert_int_equal(e->leaves, t->leaves);
 }
 
+/* A window tiles a part of the leaf around @key and says of it what lookups say. */
+static void check_window(struct env *e, const struct tree *t, const struct pdata_view *v, u64 key)
+{
+	struct pdata_range out[7], r;
+	unsigned int max = 1 + key % ARRAY_SIZE(out), nr = 0, i;
+	struct pdata_rt rt = rt_of(e, t);
+	bool found = false;
+	int err;
+
+	assert_ok(pdata_rt_window(&rt, v, t->root, key, out, max, &nr));
+	assert_true(nr >= 1 && nr <= max);
+	for (i = 0; i < nr; i++) {
+		assert_true(!i || out[i].begin == pdata_range_end(&out[i - 1]));
+		found |= out[i].begin <= key && key < pdata_range_end(&out[i]);
+		err = pdata_rt_lookup(&rt, v, t->root, out[i].begin, &r, NULL);
+		assert_int_equal(err, out[i].kind == UNMAP ? -PDATA_E_NOT_FOUND : 0);
+		assert_u64(r.begin, out[i].begin);
+		assert_u64(r.len, out[i].len);
+		assert_int_equal(r.kind, out[i].kind);
+		assert_u64(r.value, out[i].value);
+		assert_int_equal(r.tag, out[i].tag);
+	}
+	assert_true(found);
+}
+
 static void check_lookup(struct env *e, const struct tree *t, const struct pdata_view *v, u64 key)
 {
 	struct pdata_rt rt = rt_of(e, t);
@@ -326,6 +351,7 @@ static void check_lookup(struct env *e, const struct tree *t, const struct pdata
 	int err = pdata_rt_lookup(&rt, v, t->root, key, &r, &path);
 
 	assert_true(r.begin <= key && key < pdata_range_end(&r));
+	check_window(e, t, v, key);
 	if (t->root) {
 		assert_true(path.nr > 0);
 		assert_u64(path.block[0], t->root);
@@ -929,6 +955,7 @@ static void test_wrong_interval(void **state)
 	struct tree *t;
 	struct pdata_rt rt;
 	struct pdata_range r;
+	unsigned int nr;
 	struct pdata_range_node_disk *node;
 	bool shared;
 	u64 tmp;
@@ -945,6 +972,8 @@ static void test_wrong_interval(void **state)
 	node->child[0].block = node->child[1].block;
 	node->child[1].block = tmp;
 	assert_err(pdata_rt_lookup(&rt, &v, t->root, 0, &r, NULL), PDATA_E_INTERVAL);
+	assert_err(pdata_rt_window(&rt, &v, t->root, 0, &r, 1, &nr), PDATA_E_INTERVAL);
+	assert_true(r.len);
 	/* As a space map it is somebody else's. */
 	rt.owner = PDATA_OWNER_DATA_SM;
 	assert_err(pdata_rt_lookup(&rt, &v, t->root, 0, &r, NULL), PDATA_E_OWNER);

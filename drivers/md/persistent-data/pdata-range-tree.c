@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Range tree, the reading side: lookup and walk.
+ * Range tree, the reading side: lookup, window and walk.
  *
  * A parent says what it expects of a child: level and interval. A child that
  * says otherwise is damage, even if it is a perfect block of its own: it may
@@ -151,11 +151,43 @@ static int leaf_lookup(const struct pdata_range_leaf_disk *leaf, const struct rt
 			     at->lo, at->hi, key, r);
 }
 
+/*
+ * Go down to the leaf of @key, which is left for the caller to release. On
+ * failure @at is the node that cannot be read.
+ */
+static int descend(const struct pdata_rt *rt, const struct pdata_view *v, u64 key,
+		   struct rt_at *at, struct pdata_ro *leaf, struct pdata_rt_path *path)
+{
+	struct rt_at child;
+	int r;
+
+	for (;;) {
+		r = pdata_rt_read(rt, v, at, leaf);
+		if (r)
+			return r;
+		if (path)
+			path->block[path->nr++] = at->block;
+		if (!at->level)
+			return 0;
+		pdata_rt_child(leaf->data, at, pdata_rt_find(leaf->data, key), &child);
+		pdata_view_release(v, leaf);
+		*at = child;
+	}
+}
+
+/* What a read error reports: the interval that is out of reach. */
+static void out_of_reach(const struct rt_at *at, struct pdata_range *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->begin = at->lo;
+	r->len = at->hi - at->lo;
+}
+
 int pdata_rt_lookup(const struct pdata_rt *rt, const struct pdata_view *v, u64 root, u64 key,
 		    struct pdata_range *r, struct pdata_rt_path *path)
 {
-	struct rt_at at = rt_root_at(rt, root), child;
-	struct pdata_ro b;
+	struct rt_at at = rt_root_at(rt, root);
+	struct pdata_ro leaf;
 	int err;
 
 	if (path)
@@ -168,28 +200,63 @@ int pdata_rt_lookup(const struct pdata_rt *rt, const struct pdata_view *v, u64 r
 		return -PDATA_E_NOT_FOUND;
 	}
 
-	for (;;) {
-		err = pdata_rt_read(rt, v, &at, &b);
-		if (err)
-			break;
-		if (path)
-			path->block[path->nr++] = at.block;
-		if (!at.level) {
-			err = leaf_lookup(b.data, &at, key, r);
-			pdata_view_release(v, &b);
-			break;
-		}
-		pdata_rt_child(b.data, &at, pdata_rt_find(b.data, key), &child);
-		pdata_view_release(v, &b);
-		at = child;
+	err = descend(rt, v, key, &at, &leaf, path);
+	if (!err) {
+		err = leaf_lookup(leaf.data, &at, key, r);
+		pdata_view_release(v, &leaf);
+	}
+	if (err && err != -PDATA_E_NOT_FOUND)
+		out_of_reach(&at, r);
+	return err;
+}
+
+static int leaf_window(const struct pdata_range_leaf_disk *leaf, const struct rt_at *at,
+		       u64 key, struct pdata_range *out, unsigned int max, unsigned int *nr)
+{
+	unsigned int back;
+	u64 pos;
+	int r;
+
+	r = leaf_lookup(leaf, at, key, out);
+	pos = out->begin;
+	for (back = max / 2; back && pos > at->lo; back--) {
+		if (r && r != -PDATA_E_NOT_FOUND)
+			return r;
+		r = leaf_lookup(leaf, at, pos - 1, out);
+		pos = out->begin;
+	}
+	for (*nr = 0; *nr < max && pos < at->hi; pos = pdata_range_end(&out[(*nr)++])) {
+		r = leaf_lookup(leaf, at, pos, &out[*nr]);
+		if (r && r != -PDATA_E_NOT_FOUND)
+			return r;
+	}
+	return *nr ? 0 : -PDATA_E_CONTENT;
+}
+
+int pdata_rt_window(const struct pdata_rt *rt, const struct pdata_view *v, u64 root, u64 key,
+		    struct pdata_range *out, unsigned int max, unsigned int *nr)
+{
+	struct rt_at at = rt_root_at(rt, root);
+	struct pdata_ro leaf;
+	int r;
+
+	*nr = 1;
+	memset(out, 0, sizeof(*out));
+	if (key >= rt->key_end)
+		return -EINVAL;
+	if (!root) {
+		out->len = rt->key_end;
+		return 0;
 	}
 
-	if (err && err != -PDATA_E_NOT_FOUND) {
-		memset(r, 0, sizeof(*r));
-		r->begin = at.lo;
-		r->len = at.hi - at.lo;
+	r = descend(rt, v, key, &at, &leaf, NULL);
+	if (!r) {
+		r = leaf_window(leaf.data, &at, key, out, max, nr);
+		pdata_view_release(v, &leaf);
 	}
-	return err;
+	if (r)
+		out_of_reach(&at, out);
+	return r;
 }
 
 /* ---- walk ---- */

@@ -97,6 +97,26 @@ int __must_check pdata_rt_lookup(const struct pdata_rt *rt, const struct pdata_v
 				 struct pdata_rt_path *path);
 
 /**
+ * pdata_rt_window - the range that holds @key and its neighbours in the leaf
+ * @rt: tree (its root field is not used)
+ * @v: version to read
+ * @root: of that version
+ * @key: any below key_end
+ * @out: ranges and holes (kind 0, only begin and len mean something) in key
+ *	order, each beginning where the last one ends. A hole that ends at the
+ *	leaf's border may go on.
+ * @max: room in @out, at least 1; half of it at most goes to what is below @key
+ * @nr: how many there are
+ *
+ * Reads what a lookup reads, allocates nothing.
+ *
+ * Return: 0 or a read error: then out[0] is the interval that cannot be read.
+ */
+int __must_check pdata_rt_window(const struct pdata_rt *rt, const struct pdata_view *v,
+				 u64 root, u64 key, struct pdata_range *out,
+				 unsigned int max, unsigned int *nr);
+
+/**
  * pdata_rt_update - apply leading changes to the one leaf they fall in
  * @rt: tree; rt->root changes
  * @change: sorted, disjoint, below key_end; change[*done] is cut in place if it
