@@ -343,25 +343,6 @@ int thin2_checkpoint(struct thin2_md *md)
 	return r;
 }
 
-/* Keep no more entries in memory than asked for: the biggest maps give most. */
-static void evict(struct thin2_md *md)
-{
-	u64 limit = READ_ONCE(md->max_ranges), total = 0, nr;
-	struct thin2_dev *th;
-
-	if (!limit)
-		return;
-	mutex_lock(&md->meta_lock);
-	list_for_each_entry(th, &md->thins, list)
-		total += pdata_rm_count(th->rm);
-	if (total > limit)
-		list_for_each_entry(th, &md->thins, list) {
-			nr = pdata_rm_count(th->rm);
-			thin2_dev_evict(th, div64_u64(nr * (total - limit), total) + 1);
-		}
-	mutex_unlock(&md->meta_lock);
-}
-
 static bool wants_checkpoint(struct thin2_md *md, bool idle)
 {
 	u64 dirty = atomic64_read(&md->nr_dirty);
@@ -412,7 +393,6 @@ int thin2_work(struct thin2_md *md, bool idle)
 		if (r)
 			return r;
 	}
-	evict(md);
 	return READ_ONCE(md->want) || READ_ONCE(md->nr_deleting);
 }
 

@@ -22,6 +22,8 @@ void thin2_lookup(struct thin2_dev *th, u64 unit, u64 limit, bool write,
 	bool again = true;
 	u64 value;
 
+	if (unlikely(READ_ONCE(th->aging)))
+		thin2_dev_mark_used(th, unit);
 retry:
 	w->hole = false;
 	if (!pdata_rm_lookup(th->rm, unit, limit, &value, &w->end)) {
@@ -410,31 +412,53 @@ int thin2_unmap(struct thin2_dev *th, u64 begin, u64 end, bool zero, u64 *done)
 
 /* ---- reading the base tree ---- */
 
+/* A durable version of a thin's tree, pinned. */
+struct base {
+	struct pdata_pin pin;
+	u64 root;
+	u64 gen;
+	u64 version;
+};
+
 /*
  * Pin the newest durable version and find the thin's tree in it. base_root may
  * be read only when it is not older than the pinned version (its blocks could
  * be reused) nor newer (the pin does not reach that far).
  */
-static void pin_base(struct thin2_dev *th, struct pdata_pin *pin, u64 *root, u64 *version)
+static void pin_base(struct thin2_dev *th, struct base *b)
 {
 	struct thin2_md *md = th->md;
 	unsigned long flags;
 	bool good;
 
 	for (;;) {
-		pdata_sm_pin(&md->tm.sm, pin);
-		good = smp_load_acquire(&md->roots_gen) >= pin->generation;
+		pdata_sm_pin(&md->tm.sm, &b->pin);
+		good = smp_load_acquire(&md->roots_gen) >= b->pin.generation;
 		spin_lock_irqsave(&th->lock, flags);
-		good = good && th->base_gen <= pin->generation;
-		*root = th->base_root;
-		*version = th->version;
+		good = good && th->base_gen <= b->pin.generation;
+		b->root = th->base_root;
+		b->gen = th->base_gen;
+		b->version = th->version;
 		spin_unlock_irqrestore(&th->lock, flags);
 		if (good)
 			return;
-		pdata_sm_unpin(&md->tm.sm, pin);
+		pdata_sm_unpin(&md->tm.sm, &b->pin);
 		/* Between a publication and the update of the roots: no I/O, soon over. */
 		cond_resched();
 	}
+}
+
+/*
+ * Does what @b says of a unit still hold where the range map says nothing, or
+ * has a clean entry that says the same? The tree may have been replaced since,
+ * or entries forgotten, but not both: if nothing was forgotten, a unit that is
+ * not in the map never was since then, so it did not change; and what was
+ * forgotten was clean, that is, as the thin's tree has it. Under th->lock.
+ */
+static bool base_holds(const struct thin2_dev *th, const struct base *b)
+{
+	return th->version == b->version ||
+	       (th->base_root == b->root && th->base_gen == b->gen);
 }
 
 static u64 fill_value(struct thin2_dev *th, const struct pdata_range *r, u64 unit)
@@ -456,63 +480,113 @@ static u64 fill_value(struct thin2_dev *th, const struct pdata_range *r, u64 uni
 	}
 }
 
-static int fill_locked(struct thin2_dev *th, u64 unit, u64 version, const struct pdata_range *r)
+/*
+ * Enter @r where the map says nothing, from @pos on; *steps bounds how many
+ * entries and gaps are looked at.
+ */
+static int fill_range(struct thin2_dev *th, const struct pdata_range *r, u64 pos,
+		      unsigned int *steps)
 {
-	u64 begin, end, value;
+	u64 end = pdata_range_end(r), begin, stop, value;
+	int ret;
 
-	if (th->version != version)
-		return -PDATA_E_RETRY;
-	if (pdata_rm_entry(th->rm, unit, &begin, &end, &value))
-		return 0;	/* somebody was faster */
-	begin = max(begin, r->begin);
-	end = min(end, pdata_range_end(r));
-	return pdata_rm_store(th->rm, begin, end, fill_value(th, r, begin));
+	for (; pos < end && *steps; pos = stop) {
+		(*steps)--;
+		if (pdata_rm_entry(th->rm, pos, &begin, &stop, &value))
+			continue;
+		begin = max(begin, r->begin);
+		stop = min(stop, end);
+		ret = pdata_rm_store(th->rm, begin, stop, fill_value(th, r, begin));
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
-static int base_lookup(struct thin2_dev *th, const struct pdata_pin *pin, u64 root, u64 unit,
+/* The one that is missed first; its neighbours as long as that is cheap. */
+static int fill_locked(struct thin2_dev *th, u64 unit, const struct base *b,
+		       const struct pdata_range *r, unsigned int nr)
+{
+	unsigned int i = 0, n, steps = 1;
+	int ret;
+
+	if (!base_holds(th, b))
+		return -PDATA_E_RETRY;
+	while (i < nr - 1 && pdata_range_end(&r[i]) <= unit)
+		i++;
+	ret = fill_range(th, &r[i], unit, &steps);
+	if (ret)
+		return ret;
+	steps = 2 * nr;
+	for (n = 0; n < nr && !ret; n++, i = (i + 1) % nr)
+		ret = fill_range(th, &r[i], r[i].begin, &steps);
+	return 0;
+}
+
+/* One unit, and the way there. */
+static int base_lookup(struct thin2_dev *th, const struct base *b, u64 unit,
 		       struct pdata_range *r, struct pdata_rt_path *path)
 {
-	struct pdata_view view = { .tm = &th->md->tm, .pin = pin };
+	struct pdata_view view = { .tm = &th->md->tm, .pin = &b->pin };
 	struct pdata_rt rt;
 	int ret;
 
-	if (!root) {
-		memset(r, 0, sizeof(*r));
-		r->len = PDATA_MAX_UNITS;
-		if (path)
-			path->nr = 0;
-		return 0;
-	}
 	thin2_rt_init(th, &rt);
-	ret = pdata_rt_lookup(&rt, &view, root, unit, r, path);
+	ret = pdata_rt_lookup(&rt, &view, b->root, unit, r, path);
 	if (ret != -PDATA_E_NOT_FOUND)
 		return ret;
 	r->kind = THIN2_CHANGE_UNMAP;
 	return 0;
 }
 
-int thin2_fill(struct thin2_dev *th, u64 unit, u64 limit)
+/* What the base says around @unit: @r[0..*nr). */
+static int base_window(struct thin2_dev *th, const struct base *b, u64 unit,
+		       struct pdata_range *r, unsigned int max, unsigned int *nr)
 {
-	struct pdata_range r;
-	struct pdata_pin pin;
+	struct pdata_view view = { .tm = &th->md->tm, .pin = &b->pin };
+	struct pdata_rt rt;
+
+	thin2_rt_init(th, &rt);
+	return pdata_rt_window(&rt, &view, b->root, unit, r, max, nr);
+}
+
+static int fill_enter(struct thin2_dev *th, u64 unit, const struct base *b,
+		      const struct pdata_range *r, unsigned int nr)
+{
 	unsigned long flags;
-	u64 root, version;
+	u64 before;
 	int ret;
 
-	pin_base(th, &pin, &root, &version);
-	ret = base_lookup(th, &pin, root, unit, &r, NULL);
-	if (ret) {
+	spin_lock_irqsave(&th->lock, flags);
+	before = pdata_rm_count(th->rm);
+	ret = fill_locked(th, unit, b, r, nr);
+	atomic64_add(pdata_rm_count(th->rm) - before, &th->md->nr_filled);
+	spin_unlock_irqrestore(&th->lock, flags);
+	atomic64_inc(&th->md->nr_fills);
+	return ret == -PDATA_E_RETRY ? 0 : ret;	/* the next lookup misses again */
+}
+
+int thin2_fill(struct thin2_dev *th, u64 unit, u64 limit)
+{
+	unsigned int max = READ_ONCE(th->md->fill_ranges), nr;
+	struct pdata_range one, *r = NULL;
+	struct base b;
+	int ret;
+
+	if (max > 1)
+		r = kmalloc_array(max, sizeof(*r), GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (!r)
+		max = 1;
+	pin_base(th, &b);
+	ret = base_window(th, &b, unit, r ?: &one, max, &nr);
+	if (ret)
 		pdata_err_limit("%s: thin %u: cannot read mappings of units %llu to %llu: %s",
-				th->md->name, th->id, r.begin, pdata_range_end(&r),
-				pdata_error_text(ret));
-	} else {
-		spin_lock_irqsave(&th->lock, flags);
-		ret = fill_locked(th, unit, version, &r);
-		spin_unlock_irqrestore(&th->lock, flags);
-		if (ret == -PDATA_E_RETRY)
-			ret = 0;	/* the next lookup misses again */
-	}
-	pdata_sm_unpin(&th->md->tm.sm, &pin);
+				th->md->name, th->id, (r ?: &one)->begin,
+				pdata_range_end(r ?: &one), pdata_error_text(ret));
+	else
+		ret = fill_enter(th, unit, &b, r ?: &one, nr);
+	pdata_sm_unpin(&th->md->tm.sm, &b.pin);
+	kfree(r);
 	return ret;
 }
 
@@ -543,11 +617,11 @@ static int path_is_exclusive(struct thin2_dev *th, const struct pdata_pin *pin,
 
 /* Enter what the trees said, unless a snapshot or a change came between. */
 static int exclusive_locked(struct thin2_dev *th, u64 unit, u64 end, u32 snap_time,
-			    u64 version, u64 phys)
+			    const struct base *b, u64 phys)
 {
 	u64 eb, ee, value;
 
-	if (th->snap_time != snap_time || th->version != version)
+	if (th->snap_time != snap_time || !base_holds(th, b))
 		return 0;
 	if (!pdata_rm_entry(th->rm, unit, &eb, &ee, &value) || pdata_rm_dirty(value) ||
 	    !pdata_rm_is_mapped(value) || pdata_rm_phys(value, unit) != phys)
@@ -581,31 +655,31 @@ int thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load)
 {
 	struct pdata_rt_path path;
 	struct pdata_range range;
-	struct pdata_pin pin;
 	unsigned long flags;
-	u64 root, version, phys, phys_end;
+	u64 phys, phys_end;
 	u32 snap_time;
+	struct base b;
 	int r;
 
 	if (!ask_begin(th, &snap_time))
 		return 0;
-	pin_base(th, &pin, &root, &version);
+	pin_base(th, &b);
 	r = 0;
-	if (READ_ONCE(th->md->drained_gen) < pin.generation)
+	if (READ_ONCE(th->md->drained_gen) < b.pin.generation)
 		goto out;
-	r = base_lookup(th, &pin, root, unit, &range, &path);
+	r = base_lookup(th, &b, unit, &range, &path);
 	if (r || range.kind != PDATA_RANGE_MAPPED)
 		goto out;
 	phys = range.value + (unit - range.begin);
-	r = path_is_exclusive(th, &pin, &path, phys, &phys_end, load);
+	r = path_is_exclusive(th, &b.pin, &path, phys, &phys_end, load);
 	if (r <= 0)
 		goto out;
 	spin_lock_irqsave(&th->lock, flags);
 	r = exclusive_locked(th, unit, min(pdata_range_end(&range), unit + (phys_end - phys)),
-			     snap_time, version, phys);
+			     snap_time, &b, phys);
 	spin_unlock_irqrestore(&th->lock, flags);
 out:
-	pdata_sm_unpin(&th->md->tm.sm, &pin);
+	pdata_sm_unpin(&th->md->tm.sm, &b.pin);
 	return r;
 }
 
@@ -659,30 +733,6 @@ void thin2_dev_sweep(struct thin2_dev *th, unsigned int epoch)
 	th->epoch_used[epoch] = false;
 }
 
-void thin2_dev_evict(struct thin2_dev *th, u64 nr)
-{
-	u64 pos = th->evict_cursor, eb, ee, value;
-	unsigned long flags;
-	unsigned int n;
-	u64 gone = 0;
-
-	while (gone < nr && pos < PDATA_MAX_UNITS) {
-		spin_lock_irqsave(&th->lock, flags);
-		th->version++;
-		for (n = 0; n < THIN2_STEP_RANGES && pos < PDATA_MAX_UNITS; n++, pos = ee) {
-			if (!pdata_rm_entry(th->rm, pos, &eb, &ee, &value))
-				continue;
-			if (pdata_rm_dirty(value) || pdata_rm_state(value) == PDATA_RM_PENDING)
-				continue;
-			if (!pdata_rm_erase(th->rm, eb, ee))
-				gone++;
-		}
-		spin_unlock_irqrestore(&th->lock, flags);
-		cond_resched();
-	}
-	th->evict_cursor = pos < PDATA_MAX_UNITS ? pos : 0;
-}
-
 /* ---- life of a thin in memory ---- */
 
 struct thin2_dev *thin2_dev_create(struct thin2_md *md, const struct thin2_details *d)
@@ -710,6 +760,7 @@ struct thin2_dev *thin2_dev_create(struct thin2_md *md, const struct thin2_detai
 	thin2_delta_list_init(&th->frozen, 2);
 	pdata_stream_init(&md->alloc, &th->stream);
 	list_add_tail(&th->list, &md->thins);
+	thin2_cache_add(th);
 	return th;
 }
 
@@ -723,6 +774,7 @@ void thin2_dev_destroy(struct thin2_dev *th)
 	unsigned long flags;
 	u64 nr;
 
+	thin2_cache_del(th);
 	list_del(&th->list);
 	if (th->details_dirty)
 		th->md->nr_touched--;

@@ -48,7 +48,7 @@ static enum thin2_outcome zero_new(struct thin2_thin *thin, struct thin2_copy *c
 
 static enum thin2_outcome zero_fill_map(struct thin2_thin *thin, u64 unit, blk_status_t *status)
 {
-	int r = thin2_fill(thin->dev, unit, unit + 1);
+	int r = thin2_pool_fill(thin->pool, thin->dev, unit, unit + 1);
 
 	return r ? thin2_refused(thin, r, status) : THIN2_AGAIN;
 }

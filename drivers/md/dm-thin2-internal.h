@@ -73,9 +73,15 @@ void thin2_dev_sweep(struct thin2_dev *th, unsigned int epoch);
  * block whose counts are missing on -WOULD_SLEEP. Needs no meta_lock.
  */
 int __must_check thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load);
-void thin2_dev_evict(struct thin2_dev *th, u64 nr);
 /* Give up what a thin has reserved ahead. Under th->lock. */
 void thin2_credits_return(struct thin2_dev *th);
+
+/* ---- dm-thin2-evict.c ---- */
+
+/* A lookup was here. Any context. */
+void thin2_dev_mark_used(struct thin2_dev *th, u64 unit);
+void thin2_cache_add(struct thin2_dev *th);
+void thin2_cache_del(struct thin2_dev *th);
 
 /* ---- dm-thin2-delta.c ---- */
 

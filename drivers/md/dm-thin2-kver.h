@@ -9,6 +9,8 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 
@@ -94,6 +96,48 @@ static inline void thin2_limit_discards(struct queue_limits *limits, unsigned in
 #endif
 void dm_internal_suspend_noflush(struct mapped_device *md);
 void dm_internal_resume(struct mapped_device *md);
+
+/* ---- memory ---- */
+
+typedef unsigned long (*thin2_shrink_fn)(struct shrinker *shrinker, struct shrink_control *sc);
+
+/* A shrinker at work, NULL without memory. */
+static inline struct shrinker *thin2_shrinker_create(const char *name, thin2_shrink_fn count,
+						     thin2_shrink_fn scan, long batch)
+{
+	struct shrinker *s;
+
+#if KERNEL_VERSION(6, 7, 0) <= LINUX_VERSION_CODE
+	s = shrinker_alloc(0, "%s", name);
+#else
+	s = kzalloc(sizeof(*s), GFP_KERNEL);
+#endif
+	if (!s)
+		return NULL;
+	s->count_objects = count;
+	s->scan_objects = scan;
+	s->seeks = DEFAULT_SEEKS;
+	s->batch = batch;
+#if KERNEL_VERSION(6, 7, 0) <= LINUX_VERSION_CODE
+	shrinker_register(s);
+#else
+	if (register_shrinker(s, "%s", name)) {
+		kfree(s);
+		return NULL;
+	}
+#endif
+	return s;
+}
+
+static inline void thin2_shrinker_destroy(struct shrinker *s)
+{
+#if KERNEL_VERSION(6, 7, 0) <= LINUX_VERSION_CODE
+	shrinker_free(s);
+#else
+	unregister_shrinker(s);
+	kfree(s);
+#endif
+}
 
 /* ---- maple tree ---- */
 

@@ -140,6 +140,10 @@ static int msg_stats(struct thin2_pool *pool, char **argv, char *result, unsigne
 	DMEMIT("journal_flushes=%llu\n", s.flushes);
 	DMEMIT("deleting_thins=%llu\n", s.nr_deleting);
 	DMEMIT("cached_ranges=%llu\n", s.ranges);
+	DMEMIT("cached_bytes=%llu\n", s.ranges * PDATA_RM_ENTRY_BYTES);
+	DMEMIT("cache_fills=%llu\n", s.fills);
+	DMEMIT("cache_ranges_filled=%llu\n", s.filled);
+	DMEMIT("cache_ranges_evicted=%llu\n", s.evicted);
 	DMEMIT("bios_in_flight=%llu\n", inflight(pool));
 	DMEMIT("bios_deferred=%llu\n", (u64)atomic64_read(&pool->nr_deferred));
 	DMEMIT("writes_provisioned=%llu\n", (u64)atomic64_read(&pool->nr_provisioned));

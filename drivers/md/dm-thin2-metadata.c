@@ -286,7 +286,10 @@ static struct thin2_md *md_alloc(const struct thin2_md_params *p)
 	md->max_dirty = p->max_dirty ? p->max_dirty : THIN2_MAX_DIRTY;
 	mutex_init(&md->meta_lock);
 	sema_init(&md->flush_sem, 1);
+	mutex_init(&md->cache_lock);
 	INIT_LIST_HEAD(&md->thins);
+	INIT_LIST_HEAD(&md->cached);
+	md->fill_ranges = THIN2_FILL_RANGES;
 	return md;
 }
 
@@ -317,6 +320,7 @@ int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
 	*result = md;
 	return 0;
 bad:
+	mutex_destroy(&md->cache_lock);
 	mutex_destroy(&md->meta_lock);
 	kfree(md);
 	return r;
@@ -325,6 +329,7 @@ bad:
 void thin2_md_abandon(struct thin2_md *md)
 {
 	close_layers(md);
+	mutex_destroy(&md->cache_lock);
 	mutex_destroy(&md->meta_lock);
 	kfree(md);
 }

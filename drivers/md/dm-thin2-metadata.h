@@ -15,6 +15,8 @@
  * Locks, outermost first:
  *	md->meta_lock	mutex: trees, transaction, thins, merge state
  *	md->flush_sem	semaphore: one journal batch at a time; the I/O's end may release it
+ *	md->cache_lock	mutex: which thins there are, for eviction; never held
+ *			while waiting for memory or I/O
  *	th->lock	spinlock, irq-safe: range-map changes, delta list, epoch
  *	journal.lock, stream and group locks: spinlocks, innermost
  *
@@ -33,6 +35,9 @@
 
 #define THIN2_MAX_DIRTY		(1u << 19)	/* un-merged records a pool */
 #define THIN2_MAX_ID		0xffffffffu
+#define THIN2_FILL_RANGES	64u		/* ranges that a miss reads */
+#define THIN2_USED_BITS		4096u
+#define THIN2_EVICT_MAX		(1u << 30)	/* so that shares can be multiplied out */
 
 struct thin2_md;
 struct thin2_dev;
@@ -131,6 +136,7 @@ struct thin2_dev {
 	u32 id;
 	u64 uid;
 	struct pdata_range_map *rm;	/* read under RCU */
+	bool aging;			/* lookups mark what they use; set once; READ_ONCE */
 	struct pdata_stream stream;	/* own lock */
 
 	spinlock_t lock;		/* guards down to the next comment */
@@ -147,7 +153,6 @@ struct thin2_dev {
 	unsigned int pending;		/* writes between begin and end */
 	u64 base_root;			/* mapping tree as of base_gen */
 	u64 base_gen;
-	u64 evict_cursor;
 
 	/* Guarded by md->meta_lock. */
 	struct list_head list;		/* md->thins */
@@ -157,6 +162,12 @@ struct thin2_dev {
 	unsigned int open_count;
 	u64 own_decs;			/* those of them that its own merges caused; READ_ONCE */
 	u64 shared_base;		/* md->nr_decs - own_decs at its last snapshot, ~0 = unknown; READ_ONCE */
+
+	/* Guarded by md->cache_lock, which nests in meta_lock. */
+	struct list_head cache_list;	/* md->cached */
+	u64 evict_hand;			/* unit where eviction goes on */
+
+	unsigned long used[THIN2_USED_BITS / BITS_PER_LONG];	/* regions looked at; atomic bits */
 };
 
 struct thin2_md {
@@ -193,12 +204,18 @@ struct thin2_md {
 	atomic64_t nr_dirty;		/* records in all lists, reserved ones included */
 	u64 max_dirty;			/* hard cap; READ_ONCE */
 	u64 admit;			/* records the metadata's free space allows; READ_ONCE */
-	u64 max_ranges;			/* range-map entries kept in memory, 0 = no limit */
+	unsigned int fill_ranges;	/* ranges read on a miss; READ_ONCE */
+
+	struct mutex cache_lock;
+	struct list_head cached;	/* cache_lock: struct thin2_dev */
 
 	/* Figures for stats. */
 	atomic64_t nr_checkpoints;
 	atomic64_t nr_merged;
 	atomic64_t nr_flushes;
+	atomic64_t nr_fills;
+	atomic64_t nr_filled;
+	atomic64_t nr_evicted;
 };
 
 /* ---- pool ---- */
@@ -290,8 +307,40 @@ struct thin2_where {
 void thin2_lookup(struct thin2_dev *th, u64 unit, u64 limit, bool write,
 		  struct thin2_where *w);
 
-/* Read a missing range from the base tree into the range map. Sleeps. -DAMAGED: I/O error. */
+/**
+ * thin2_fill - read what lookup missed from the base tree into the range map
+ * @th: thin
+ * @unit: where lookup said THIN2_FILL
+ * @limit: one past the last unit of interest
+ *
+ * Enters the range that holds @unit, and up to md->fill_ranges of those around
+ * it that lie in the same leaf, as far as the map says nothing of them. Sleeps.
+ *
+ * Return: 0: look up again (it may miss again); -ENOMEM; a read error.
+ */
 int __must_check thin2_fill(struct thin2_dev *th, u64 unit, u64 limit);
+
+/* Range-map entries in memory. Waits for an eviction under way. */
+u64 thin2_cached_ranges(struct thin2_md *md);
+
+enum thin2_evict_how {
+	THIN2_EVICT_BACKGROUND,	/* what was used since the last time stays */
+	THIN2_EVICT_RECLAIM,	/* the same; does not wait for a lock */
+	THIN2_EVICT_ALL,	/* in use or not */
+};
+
+/**
+ * thin2_evict - forget clean range-map entries
+ * @md: metadata
+ * @nr: how many, at most THIN2_EVICT_MAX; taken from each thin in proportion to what it holds
+ * @how: which
+ *
+ * Works without memory to spare and takes no lock that is held by somebody who
+ * waits for memory. May be called from reclaim. Sleeps (cond_resched()).
+ *
+ * Return: how many went; more or less than @nr, 0 if RECLAIM finds a lock taken.
+ */
+u64 thin2_evict(struct thin2_md *md, u64 nr, enum thin2_evict_how how);
 
 /**
  * thin2_try_exclusive - ask the trees whether a range is still shared
@@ -424,8 +473,8 @@ int __must_check thin2_checkpoint(struct thin2_md *md);
  * @idle: no pressing need; @md has been quiet: bring the trees up to date
  *
  * Writes the journal when its buffers fill, merges and commits when the journal
- * or the delta lists fill, frees deleted thins, evicts cached ranges over the
- * limit. Call from a worker: after wake(), and every second.
+ * or the delta lists fill, frees deleted thins. Call from a worker: after
+ * wake(), and every second.
  *
  * Return: 1 if there is more to do at once, 0, or an error.
  */
@@ -450,6 +499,7 @@ struct thin2_pool_status {
 	u64 journal_last, journal_durable;	/* records */
 	u64 checkpoints, merged, flushes;
 	u64 ranges;			/* range-map entries in memory */
+	u64 fills, filled, evicted;	/* misses read; entries that brought, entries forgotten */
 };
 
 void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s);	/* sleeps */

@@ -8,11 +8,6 @@
 
 #define TICK_PERIOD	HZ
 
-/* Range-map entries of a pool in memory, about 30 bytes each. */
-static unsigned int max_cached_ranges = 8u << 20;
-module_param(max_cached_ranges, uint, 0644);
-MODULE_PARM_DESC(max_cached_ranges, "Mapped ranges that a pool keeps in memory, 0 = no limit");
-
 /* Guards the table of pools and all references to them. */
 DEFINE_MUTEX(thin2_pools_lock);
 static LIST_HEAD(pools);
@@ -161,7 +156,6 @@ static void run_background(struct thin2_pool *pool)
 	int r;
 
 	pool->tick_seq = seq;
-	WRITE_ONCE(md->max_ranges, READ_ONCE(max_cached_ranges));
 	do {
 		r = thin2_work(md, idle);
 		cond_resched();
@@ -184,6 +178,7 @@ static void do_tick(struct work_struct *work)
 		run_background(pool);
 	thin2_note_error(pool, READ_ONCE(pool->md->failed), "background work");
 	thin2_check_space(pool);
+	thin2_cache_kick();
 	unpark_thins(pool);
 	if (!READ_ONCE(pool->suspended))
 		queue_delayed_work(pool->maint_wq, &pool->tick, TICK_PERIOD);
@@ -359,7 +354,7 @@ int thin2_pool_reopen(struct thin2_pool *pool, const struct thin2_pool_table *t)
 	r = open_metadata(pool, t, &bdev, &io, &md);
 	if (r)
 		return r;
-	WRITE_ONCE(pool->md, md);
+	thin2_cache_set_md(pool, md);
 	flush_work(&pool->wake_work);
 	thin2_md_abandon(old);
 	pdata_io_bufio_destroy(pool->io);
@@ -478,6 +473,7 @@ static struct thin2_pool *pool_create(struct thin2_pool_table *t, char **error)
 	pool->data_units = pool->md->sb.data_units;
 	pool->meta_blocks = pool->md->sb.meta_blocks;
 	list_add(&pool->list, &pools);
+	thin2_cache_add_pool(pool);
 	return pool;
 
 bad:
@@ -490,6 +486,7 @@ static void pool_destroy(struct thin2_pool *pool)
 	int r;
 
 	list_del(&pool->list);
+	thin2_cache_del_pool(pool);
 	WRITE_ONCE(pool->suspended, true);
 	cancel_delayed_work_sync(&pool->tick);
 	cancel_delayed_work_sync(&pool->retry_work);

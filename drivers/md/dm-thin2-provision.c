@@ -308,7 +308,7 @@ static enum progress do_new(struct thin2_thin *thin, struct bio *bio,
 
 static enum progress do_fill(struct thin2_thin *thin, struct bio *bio, u64 unit, u64 limit)
 {
-	int r = thin2_fill(thin->dev, unit, limit);
+	int r = thin2_pool_fill(thin->pool, thin->dev, unit, limit);
 
 	switch (r) {
 	case 0:

@@ -30,6 +30,7 @@
 
 #include <linux/maple_tree.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/xarray.h>
 
 #define RM_STEP		1024u	/* entries destroy() takes at a time */
@@ -291,7 +292,11 @@ int pdata_rm_store(struct pdata_range_map *rm, u64 begin, u64 end, u64 value)
 
 int pdata_rm_erase(struct pdata_range_map *rm, u64 begin, u64 end)
 {
-	return overwrite(rm, begin, end, NULL);
+	unsigned int flags = memalloc_noreclaim_save();
+	int r = overwrite(rm, begin, end, NULL);
+
+	memalloc_noreclaim_restore(flags);
+	return r;
 }
 
 /*

@@ -5,7 +5,6 @@
 void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 {
 	u64 free, quarantined;
-	struct thin2_dev *th;
 
 	memset(s, 0, sizeof(*s));
 	mutex_lock(&md->meta_lock);
@@ -21,8 +20,6 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	s->needs_check = md->sb.flags & PDATA_SB_NEEDS_CHECK;
 	s->generation = md->sb.generation;
 	s->nr_deleting = md->nr_deleting;
-	list_for_each_entry(th, &md->thins, list)
-		s->ranges += pdata_rm_count(th->rm);
 	mutex_unlock(&md->meta_lock);
 
 	s->nr_dirty = atomic64_read(&md->nr_dirty);
@@ -33,6 +30,10 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	s->checkpoints = atomic64_read(&md->nr_checkpoints);
 	s->merged = atomic64_read(&md->nr_merged);
 	s->flushes = atomic64_read(&md->nr_flushes);
+	s->ranges = thin2_cached_ranges(md);
+	s->fills = atomic64_read(&md->nr_fills);
+	s->filled = atomic64_read(&md->nr_filled);
+	s->evicted = atomic64_read(&md->nr_evicted);
 }
 
 /* One past the highest unit that a tree maps, 0 if none: a lookup for each leaf from the right. */

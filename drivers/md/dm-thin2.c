@@ -262,12 +262,21 @@ static int __init thin2_init(void)
 {
 	int r;
 
-	r = dm_register_target(&thin_target);
+	r = thin2_cache_init();
 	if (r)
 		return r;
+	r = dm_register_target(&thin_target);
+	if (r)
+		goto bad_thin;
 	r = dm_register_target(&thin2_pool_target);
 	if (r)
-		dm_unregister_target(&thin_target);
+		goto bad_pool;
+	return 0;
+
+bad_pool:
+	dm_unregister_target(&thin_target);
+bad_thin:
+	thin2_cache_exit();
 	return r;
 }
 
@@ -275,6 +284,7 @@ static void __exit thin2_exit(void)
 {
 	dm_unregister_target(&thin2_pool_target);
 	dm_unregister_target(&thin_target);
+	thin2_cache_exit();
 }
 
 module_init(thin2_init);

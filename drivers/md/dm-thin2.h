@@ -21,6 +21,7 @@
  *			the data device, so that drain() always ends
  *	commit_wq	FLUSH and FUA
  *	maint_wq	merging, checkpoints, freeing
+ *	thin2-cache	one for all pools: eviction from range maps
  *
  * Locks, outermost first:
  *
@@ -28,6 +29,7 @@
  *	pool->bind_lock	mutex: pool->ti and what its table asks for
  *	pool->thins_lock mutex: which thins there are, internal suspends
  *	the locks of dm-thin2-metadata.h
+ *	cache_lock of dm-thin2-shrink.c: mutex, outside of md->cache_lock only
  *	pool->lock, thin->lock, pool->commit_lock: irq-safe spinlocks; none is
  *			held while another of them is taken, except thin->lock
  *			inside pool->lock
@@ -161,6 +163,11 @@ struct thin2_pool {
 	struct delayed_work no_space_work;	/* io_wq */
 	struct delayed_work tick;	/* maint_wq */
 	u64 tick_seq;			/* tick only: last record when it ran last */
+
+	/* dm-thin2-shrink.c only, under its lock; it also guards changes of md. */
+	struct list_head cache_list;
+	u64 seen_ranges;		/* range-map entries when they were counted last */
+	u64 seen_filled;		/* md->nr_filled at the last look; READ_ONCE */
 
 	spinlock_t commit_lock;		/* guards commits */
 	struct bio_list commits;	/* FLUSH, and FUA writes whose data is there */
@@ -464,6 +471,20 @@ void thin2_flush_bio(struct thin2_pool *pool, struct bio *bio);
 
 void thin2_commit_bio(struct thin2_pool *pool, struct bio *bio);
 void thin2_commit_init(struct thin2_pool *pool);
+
+/* ---- dm-thin2-shrink.c ---- */
+
+int __must_check thin2_cache_init(void);
+void thin2_cache_exit(void);
+/* From when pool->md is open until before it is closed. */
+void thin2_cache_add_pool(struct thin2_pool *pool);
+void thin2_cache_del_pool(struct thin2_pool *pool);
+void thin2_cache_set_md(struct thin2_pool *pool, struct thin2_md *md);
+/* Look whether the range maps take too much memory. Any context. */
+void thin2_cache_kick(void);
+/* thin2_fill(), and that now and then. */
+int __must_check thin2_pool_fill(struct thin2_pool *pool, struct thin2_dev *th, u64 unit,
+				 u64 limit);
 
 /* ---- dm-thin2-message.c ---- */
 

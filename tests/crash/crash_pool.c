@@ -21,7 +21,7 @@ static u64 nr_crashes, nr_recovery_crashes, nr_ops;
 
 static const struct ps_config shapes[] = {
 	{ .meta_blocks = 8192, .data_units = 384, .thin_units = 64, .max_write = 8,
-	  .journal_blocks = 48, .journal_records = 4, .max_dirty = 100, .max_ranges = 60,
+	  .journal_blocks = 48, .journal_records = 4, .max_dirty = 100, .max_ranges = 60, .fill_ranges = 5,
 	  .group_units = 128, .limits = { .btree_max = 4, .fanout = 4, .leaf_max = 4 } },
 	{ .meta_blocks = 2048, .data_units = 256, .thin_units = 48, .max_write = 4,
 	  .journal_blocks = 32, .journal_records = 2, .max_dirty = 30,

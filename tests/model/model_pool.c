@@ -13,7 +13,7 @@
 static const struct ps_config shapes[] = {
 	{ .meta_blocks = 16384, .data_units = 2048, .thin_units = 256, .max_write = 16,
 	  .journal_blocks = 64, .journal_records = 8, .max_dirty = 400, .max_ranges = 200,
-	  .group_units = 256, .limits = { .btree_max = 4, .fanout = 4, .leaf_max = 4 } },
+	  .fill_ranges = 7, .group_units = 256, .limits = { .btree_max = 4, .fanout = 4, .leaf_max = 4 } },
 	{ .meta_blocks = 8192, .data_units = 768, .thin_units = 128, .max_write = 8,
 	  .journal_blocks = 32, .journal_records = 4, .max_dirty = 64, .max_ranges = 64,
 	  .group_units = 256, .limits = { .btree_max = 6, .fanout = 5, .leaf_max = 8 } },

@@ -378,6 +378,20 @@ static struct ps_thin *pick_thin(struct pool_sim *ps)
 	return t->exists && t->th ? t : NULL;
 }
 
+/* What the kernel's worker does over the limit, and its shrinker at any time. */
+static void evict(struct pool_sim *ps)
+{
+	enum thin2_evict_how how = below(ps, 3);
+	u64 total, nr, gone;
+
+	if (!ps->c.max_ranges || !ps->md)
+		return;
+	total = thin2_cached_ranges(ps->md);
+	nr = total > ps->c.max_ranges ? total - ps->c.max_ranges : below(ps, total + 1);
+	gone = thin2_evict(ps->md, nr, how);
+	trace(ps, "evict %llu of %llu, %d: %llu went", nr, total, how, gone);
+}
+
 /* A small write as it may come in while the core is at work under its locks. */
 static void concurrent_write(struct pool_sim *ps)
 {
@@ -386,6 +400,8 @@ static void concurrent_write(struct pool_sim *ps)
 	struct ps_flight *f;
 	u64 unit, load;
 
+	if (!ps->still && below(ps, 4) == 0)
+		evict(ps);
 	if (!t || !t->th || t == ps->busy || ps->still || below(ps, 3) == 0)
 		return;
 	unit = below(ps, min_t(u64, 24, ps->c.thin_units));
@@ -675,6 +691,11 @@ static int op_background(struct pool_sim *ps)
 {
 	int r;
 
+	if (below(ps, 3) == 0) {
+		ps->op = "evict";
+		evict(ps);
+		return 0;
+	}
 	if (below(ps, 2)) {
 		ps->op = "work";
 		r = thin2_work(ps->md, below(ps, 2));
@@ -777,7 +798,8 @@ int ps_open(struct pool_sim *ps)
 		ps->md = NULL;
 		return r;
 	}
-	ps->md->max_ranges = ps->c.max_ranges;
+	if (ps->c.fill_ranges)
+		ps->md->fill_ranges = ps->c.fill_ranges;
 	for (t = ps->thin; t < ps->thin + PS_MAX_THINS; t++) {
 		if (!t->exists)
 			continue;

@@ -60,7 +60,8 @@ struct ps_config {
 	u64 journal_blocks;
 	unsigned int journal_records;
 	unsigned int max_dirty;
-	u64 max_ranges;
+	u64 max_ranges;		/* range-map entries kept, 0 = all */
+	unsigned int fill_ranges;	/* 0 = default */
 	u64 group_units;
 	struct pdata_limits limits;
 };

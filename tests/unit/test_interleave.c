@@ -172,7 +172,7 @@ static void take_snap(struct pool *p)
 
 static void evict_all(struct thin2_dev *th)
 {
-	thin2_dev_evict(th, ~0ull);
+	thin2_evict(th->md, ~0ull, THIN2_EVICT_ALL);
 	assert_u64(pdata_rm_count(th->rm), 0);
 }
 

@@ -91,6 +91,9 @@ static inline bool pdata_rm_is_mapped(u64 value)
 
 struct pdata_range_map;
 
+/* Memory that an entry is taken to need; see "Memory" in the design document. */
+#define PDATA_RM_ENTRY_BYTES	32
+
 struct pdata_range_map *pdata_rm_create(void);
 /* Tell lockdep which lock the writers of @rm hold; before the first store. */
 void pdata_rm_set_lock(struct pdata_range_map *rm, spinlock_t *lock);
@@ -127,7 +130,10 @@ bool pdata_rm_entry(struct pdata_range_map *rm, u64 unit, u64 *begin, u64 *end, 
  */
 int __must_check pdata_rm_store(struct pdata_range_map *rm, u64 begin, u64 end, u64 value);
 
-/* Forget [begin, end), as store. */
+/*
+ * Forget [begin, end), as store. May use what is kept back for those who free
+ * memory: eviction must succeed when there is none, and gives more than it takes.
+ */
 int __must_check pdata_rm_erase(struct pdata_range_map *rm, u64 begin, u64 end);
 
 /*
