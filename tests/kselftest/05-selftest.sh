@@ -25,6 +25,9 @@ for seed in 1 1000; do
 	check "range map: random operations, seed $seed" run rm-random $seed
 done
 check "range map: 10^6 ranges" run rm-large 1000000
+for shape in 0 3 4; do
+	check "range map: memory an entry takes, shape $shape" run rm-bytes $shape
+done
 check "range map: lookups beside stores and flips" run rm-readers 3000
 check "metadata I/O: cache and device agree" run io-cache 1 $VDA
 check "metadata I/O: the same, other seed" run io-cache 2 $VDA

@@ -217,6 +217,105 @@ int st_rm_large(u64 nr, struct dm_dev *dev)
 	return with_map(rm_large, nr);
 }
 
+/* ---- memory ---- */
+
+#define BYTES_BITS	18
+
+/* Nodes of the tree, in bytes: leaves, and those above with at least 8 children on the average. */
+static u64 node_bytes(struct pdata_range_map *rm)
+{
+	MA_STATE(mas, &rm->mt, 0, 0);
+	struct maple_enode *last = NULL;
+	u64 leaves = 0;
+
+	spin_lock_irq(&st_lock);
+	while (mas_find(&mas, ULONG_MAX)) {
+		leaves += mas.node != last;
+		last = mas.node;
+	}
+	spin_unlock_irq(&st_lock);
+	return (leaves + leaves / 7) * sizeof(struct maple_node);
+}
+
+static int rm_must_store(struct pdata_range_map *rm, u64 begin, u64 end)
+{
+	int r;
+
+	do {
+		spin_lock_irq(&st_lock);
+		r = pdata_rm_store(rm, begin, end, begin & (U64_MAX >> 1));
+		spin_unlock_irq(&st_lock);
+		if (r)
+			msleep(20);
+	} while (r == -ENOMEM);
+	cond_resched();
+	return r;
+}
+
+/* Every entry beside the next one, or with gaps; in order, in no order, in windows of 64. */
+static int bytes_fill(struct pdata_range_map *rm, unsigned int shape)
+{
+	u64 i, at, mask = (1ull << BYTES_BITS) - 1;
+	unsigned int gap = shape & 1;
+	int r = 0;
+
+	for (i = 0; i <= mask && !r; i++) {
+		at = i;
+		if (shape >= 4)
+			at = ((i >> 6) * 0x9e3779b1 << 6 | (i & 63)) & mask;
+		else if (shape >= 2)
+			at = i * 0x9e3779b1 & mask;
+		r = rm_must_store(rm, at << gap, (at << gap) + 1);
+	}
+	return r;
+}
+
+/* A hand has taken half of the map, in runs of 256. */
+static int bytes_evict(struct pdata_range_map *rm, unsigned int shape)
+{
+	u64 pos, step = 256ull << (shape & 1), end = 1ull << (BYTES_BITS - 1 + (shape & 1));
+	int r = 0;
+
+	for (pos = 0; pos < end && !r; pos += step) {
+		spin_lock_irq(&st_lock);
+		r = pdata_rm_erase(rm, pos, pos + step);
+		spin_unlock_irq(&st_lock);
+		cond_resched();
+	}
+	return r;
+}
+
+static int rm_bytes(struct pdata_range_map *rm, u64 shape)
+{
+	static const char *const name[] = {
+		"adjacent, in order", "with gaps, in order",
+		"adjacent, in no order", "with gaps, in no order",
+		"adjacent, in windows", "with gaps, in windows",
+	};
+	u64 full, half;
+	int r;
+
+	st_check(shape < ARRAY_SIZE(name));
+	r = bytes_fill(rm, shape);
+	st_check(!r);
+	full = node_bytes(rm);
+	r = bytes_evict(rm, shape);
+	st_check(!r);
+	half = node_bytes(rm);
+	pr_info("thin2-selftest: %s: nodes of %llu bytes an entry, %llu with half of them evicted\n",
+		name[shape], full >> BYTES_BITS, half >> (BYTES_BITS - 1));
+	/* a gap takes as much as an entry; most maps have few */
+	st_check(full >> BYTES_BITS < PDATA_RM_ENTRY_BYTES * (1 + (shape & 1)));
+	/* who evicts gets nodes back */
+	st_check(half <= full * 6 / 10);
+	return 0;
+}
+
+int st_rm_bytes(u64 shape, struct dm_dev *dev)
+{
+	return with_map(rm_bytes, shape);
+}
+
 /* ---- readers beside a writer ---- */
 
 /*

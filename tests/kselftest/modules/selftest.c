@@ -9,6 +9,7 @@
 static const struct selftest tests[] = {
 	{ "rm-random", st_rm_random },
 	{ "rm-large", st_rm_large },
+	{ "rm-bytes", st_rm_bytes },
 	{ "rm-readers", st_rm_readers },
 	{ "io-cache", st_io_cache },
 	{ "io-errors", st_io_errors },

@@ -38,6 +38,7 @@ static inline u64 st_rnd(struct st_rnd *r, u64 limit)
 
 int st_rm_random(u64 seed, struct dm_dev *dev);
 int st_rm_large(u64 nr, struct dm_dev *dev);
+int st_rm_bytes(u64 shape, struct dm_dev *dev);
 int st_rm_readers(u64 msecs, struct dm_dev *dev);
 int st_io_cache(u64 seed, struct dm_dev *dev);
 int st_io_errors(u64 bad, struct dm_dev *dev);
