@@ -7,6 +7,9 @@
  *	dmop status NAME...		microseconds of all together, of a status
  *					that commits first
  *	dmop discard DEVICE OFFSET LENGTH	microseconds of one BLKDISCARD
+ *	dmop load NAME LENGTH TYPE PARAMETERS	microseconds of loading a table of one
+ *					target (which makes it, for a pool
+ *					including replay)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -101,6 +104,24 @@ static void status(int argc, char **argv)
 	close(control);
 }
 
+static void load_table(char **argv)
+{
+	int control = open_or_die("/dev/mapper/control");
+	struct dm_ioctl *dmi = prepare(argv[0]);
+	struct dm_target_spec *spec = (struct dm_target_spec *)((char *)dmi + dmi->data_start);
+	double begin;
+
+	dmi->target_count = 1;
+	spec->length = strtoull(argv[1], NULL, 0);
+	snprintf(spec->target_type, sizeof(spec->target_type), "%s", argv[2]);
+	snprintf((char *)(spec + 1), BUFFER - sizeof(*dmi) - sizeof(*spec), "%s", argv[3]);
+	begin = now();
+	if (ioctl(control, DM_TABLE_LOAD, dmi))
+		die("table of", argv[0]);
+	printf("%.1f\n", now() - begin);
+	close(control);
+}
+
 static void discard(char **argv)
 {
 	uint64_t range[2] = { strtoull(argv[1], NULL, 0), strtoull(argv[2], NULL, 0) };
@@ -123,7 +144,9 @@ int main(int argc, char **argv)
 		status(argc - 2, argv + 2);
 	else if (!strcmp(what, "discard") && argc == 5)
 		discard(argv + 2);
+	else if (!strcmp(what, "load") && argc == 6)
+		load_table(argv + 2);
 	else
-		return fprintf(stderr, "usage: dmop message NAME MESSAGE... | status NAME... | discard DEVICE OFFSET LENGTH\n"), 2;
+		return fprintf(stderr, "usage: dmop message NAME MESSAGE... | status NAME... | discard DEVICE OFFSET LENGTH | load NAME LENGTH TYPE PARAMETERS\n"), 2;
 	return fflush(stdout) ? 1 : 0;
 }

@@ -3,14 +3,15 @@
 #
 # Measures thin2 against dm-linear and dm-thin version 1 in one boot of
 # user-mode Linux, and prints a table; also build/bench/results.json and, with
-# gnuplot, build/bench/ratios.svg.
+# gnuplot, build/bench/ratios.svg and build/bench/goals.svg.
 #
 #   run.sh
 #
 # Environment:
 #   ROUNDS=12		how often each is measured
 #   TARGETS="..."	some of: linear v1 thin2
-#   BENCH_SECONDS=n	give up after so long (150 s a round)
+#   WORKS="..."		measure only these (report.pl --list names them all)
+#   BENCH_SECONDS=n	give up after so long (240 s a round)
 #
 # It is no test: any result will do. It fails when something could not be
 # measured.
@@ -29,6 +30,22 @@ for t in $TARGETS; do
 	*) die "TARGETS has '$t', known: linear v1 thin2" ;;
 	esac
 done
+WORKS=${WORKS:-}
+all=$(perl "$bench/report.pl" --list)
+for w in $WORKS; do
+	grep -qxF -- "$w" <<<"$all" || die "WORKS has '$w', known: ${all//$'\n'/ }"
+done
+# Is any of these to be measured?
+wanted()
+{
+	local w
+	[ -n "$WORKS" ] || return 0
+	for w; do
+		[[ " $WORKS " != *" $w "* ]] || return 0
+	done
+	return 1
+}
+
 out=$TOP/build/bench
 for tool in fio dmsetup perl; do
 	command -v $tool >/dev/null || die "no $tool: tests/vm/setup.sh vm61"
@@ -37,18 +54,31 @@ done
 mkdir -p "$out"
 exec 9>"$out.lock"
 flock -n 9 || die "another one is running"
-rm -f "$out/samples" "$out/results.json" "$out/ratios.dat" "$out/ratios.svg"
-"${CC:-cc}" -O2 -Wall -Wextra -Werror -std=gnu11 -o "$out/dmop" "$bench/dmop.c"
-[[ " $TARGETS " != *" thin2 "* ]] || "$TOP/tests/vm/build-module.sh" uml
+rm -f "$out/samples" "$out/results.json" "$out"/{ratios,goals}.{dat,svg}
+for tool in dmop load; do
+	"${CC:-cc}" -O2 -Wall -Wextra -Werror -std=gnu11 -o "$out/$tool" "$bench/$tool.c"
+done
+if [[ " $TARGETS " == *" thin2 "* ]]; then
+	"$TOP/tests/vm/build-module.sh" uml
+	! wanted runs-seq8 || make -C "$TOP/tools" all >"$out/tools.log" 2>&1 ||
+		{ tail "$out/tools.log"; die "the tools do not build"; }
+	# shellcheck disable=SC2046
+	! wanted $(perl "$bench/report.pl" --list thin2) ||
+		"$bench/image.sh" "$out/image"
+fi
 
 rc=0
-"$TOP/tests/vm/run.sh" -k uml -m 8G -c 2 -t "${BENCH_SECONDS:-$((120 + ROUNDS * 150))}" \
-	-o "$out" -e "ROUNDS=$ROUNDS" -e "TARGETS=$TARGETS" -- "$bench/guest.sh" || rc=$?
+"$TOP/tests/vm/run.sh" -k uml -m 12G -c 2 -t "${BENCH_SECONDS:-$((120 + ROUNDS * 240))}" \
+	-o "$out" -e "ROUNDS=$ROUNDS" -e "TARGETS=$TARGETS" -e "WORKS=$WORKS" -- "$bench/guest.sh" || rc=$?
 [ $rc = 0 ] || die "measuring failed ($rc)"
-perl "$bench/report.pl" "$out" "$(k_release uml)" | tee "$out/table.txt"
+perl "$bench/report.pl" "$out" "$(k_release uml)" "$WORKS" | tee "$out/table.txt"
 [ "${PIPESTATUS[0]}" = 0 ] || die "the results are not complete"
 if command -v gnuplot >/dev/null; then
-	gnuplot -e "data = '$out/ratios.dat'; image = '$out/ratios.svg'" "$bench/plot.gp"
-	say "plot: $out/ratios.svg"
+	for plot in ratios goals; do
+		[ -s "$out/$plot.dat" ] || continue
+		gnuplot -e "data = '$out/$plot.dat'; image = '$out/$plot.svg'; what = '$plot'" \
+			"$bench/plot.gp"
+		say "plot: $out/$plot.svg"
+	done
 fi
 say "numbers: $out/results.json"

@@ -10,6 +10,7 @@
  *	create ID		snap ID ORIGIN		delete ID
  *	write ID BEGIN LEN	unmap ID BEGIN LEN	zero ID BEGIN LEN
  *	random ID NR UNITS SEED		writes of 1..8 units each
+ *	scatter ID BEGIN NR STEP SEED	NR units, STEP apart, in random order
  *	txn OLD NEW		hold ID			put ID
  *	flush			checkpoint		work
  *	needs_check		set the flag
@@ -152,16 +153,44 @@ static void unmap_range(struct thin2_dev *th, u64 begin, u64 end, bool zero)
 	}
 }
 
+static u64 next_random(u64 *seed)
+{
+	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
+	return *seed >> 20;
+}
+
 static void random_writes(struct thin2_dev *th, u64 nr, u64 units, u64 seed)
 {
 	u64 begin, len;
 
 	while (nr--) {
-		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		next_random(&seed);
 		len = 1 + (seed >> 60) / 2;
 		begin = (seed >> 20) % (units - len);
 		write_range(th, begin, begin + len);
 	}
+}
+
+/* Ranges that nothing joins: neither their neighbours nor what was allocated before. */
+static void scattered_writes(struct run *run, struct thin2_dev *th, u64 begin, u64 nr)
+{
+	u64 step = number(run), seed = number(run);
+	u64 i, j, tmp, *unit = malloc(nr * sizeof(*unit));
+
+	if (!unit)
+		die("scatter", -ENOMEM);
+	for (i = 0; i < nr; i++)
+		unit[i] = begin + step * i;
+	for (i = 0; i < nr; i++) {
+		j = i + next_random(&seed) % (nr - i);
+		tmp = unit[j];
+		unit[j] = unit[i];
+		write_range(th, tmp, tmp + 1);
+		/* In time: what finds the journal's buffers full writes a checkpoint too. */
+		if (i % 1024 == 1023)
+			must("flush", thin2_flush(run->md));
+	}
+	free(unit);
 }
 
 static void on_thin(struct run *run, const char *cmd)
@@ -176,6 +205,8 @@ static void on_thin(struct run *run, const char *cmd)
 		write_range(th, a, a + b);
 	else if (!strcmp(cmd, "random"))
 		random_writes(th, a, b, number(run));
+	else if (!strcmp(cmd, "scatter"))
+		scattered_writes(run, th, a, b);
 	else
 		unmap_range(th, a, a + b, !strcmp(cmd, "zero"));
 	thin2_dev_close(th);
