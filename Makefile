@@ -8,7 +8,7 @@ C ?=
 PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
-.PHONY: help module module-matrix user check demo bench fuzz tidy install clean setup
+.PHONY: help module module-matrix user check demo bench bench-core fuzz tidy install clean setup
 
 help:
 	@echo 'make module         the kernel module, for the newest kernel headers installed'
@@ -20,6 +20,7 @@ help:
 	@echo '                    moment, tests on real kernels; ends in "N passed, N failed"'
 	@echo 'make demo           a pool, thins and snapshots in a virtual machine'
 	@echo 'make bench          measurements against dm-linear and dm-thin'
+	@echo 'make bench-core     costs, sizes and growth of the metadata, in userspace'
 	@echo 'make fuzz SECS=n    the fuzzers, each for n seconds'
 	@echo 'make tidy           checkpatch and sparse'
 	@echo 'make install        module and tools (DESTDIR=..., PREFIX=...)'
@@ -53,6 +54,10 @@ demo:
 bench:
 	@tests/vm/setup.sh uml
 	@tests/bench/run.sh
+
+bench-core:
+	@tests/vm/setup.sh bench
+	@tests/bench/core.sh
 
 fuzz:
 	@tests/vm/setup.sh base

@@ -7,9 +7,10 @@
 # is not changed.  What is there already is left alone, so a second run is
 # quick.
 #
-#   setup.sh [base|vm61|vm612|uml|src|all]...     (default: all)
+#   setup.sh [base|bench|vm61|vm612|uml|src|all]...     (default: all)
 #
 # base   compilers, libraries and tools for the module and userspace
+# bench  base, and what the benchmarks in userspace use
 # vm61   base, and what boots Debian's 6.1 kernel under QEMU
 # vm612  vm61, and the 6.12 kernel of the backports
 # src    base, and an unpacked 7.x kernel source (checkpatch)
@@ -22,6 +23,7 @@ base_packages='build-essential bc flex bison libelf-dev libssl-dev pahole
 	sparse kmod cpio rsync xz-utils libcmocka-dev libexpat1-dev
 	libdevmapper-dev libaio-dev liburing-dev clang libclang-rt-14-dev
 	gnuplot-nox procps shellcheck perl python3-minimal'
+bench_packages='valgrind thin-provisioning-tools'
 vm61_packages='qemu-system-x86 linux-image-amd64 linux-headers-amd64
 	busybox-static fio lvm2 dmsetup thin-provisioning-tools e2fsprogs
 	xfsprogs util-linux'
@@ -162,6 +164,18 @@ have_base()
 	[ -z "$(missing_packages $base_packages)" ]
 }
 
+stage_bench()
+{
+	# shellcheck disable=SC2086
+	install_packages $base_packages $bench_packages
+}
+
+have_bench()
+{
+	# shellcheck disable=SC2086
+	[ -z "$(missing_packages $base_packages $bench_packages)" ]
+}
+
 stage_vm61()
 {
 	# shellcheck disable=SC2086
@@ -294,8 +308,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 todo=()
 for stage in "$@"; do
 	case $stage in
-	base | vm61 | vm612 | src | uml | all) ;;
-	*) die "usage: setup.sh [base|vm61|vm612|src|uml|all]..." ;;
+	base | bench | vm61 | vm612 | src | uml | all) ;;
+	*) die "usage: setup.sh [base|bench|vm61|vm612|src|uml|all]..." ;;
 	esac
 	"have_$stage" || todo+=("$stage")
 done
