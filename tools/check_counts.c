@@ -202,11 +202,45 @@ static int sm_bad(struct walk *w, const struct walk_at *at, const struct walk_ba
 	return 0;
 }
 
-static int cmp_u64(const void *a, const void *b)
-{
-	const u64 x = *(const u64 *)a, y = *(const u64 *)b;
+#define DIGIT_BITS	11
+#define DIGITS		BIT(DIGIT_BITS)
 
-	return x < y ? -1 : x > y;
+/* One digit of a radix sort; false if all have the same, then nothing is done. */
+static bool sort_digit(const u64 *from, u64 *to, size_t nr, unsigned int shift)
+{
+	size_t count[DIGITS] = { 0 }, sum = 0, n;
+	unsigned int d;
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		count[(from[i] >> shift) & (DIGITS - 1)]++;
+	if (count[(from[0] >> shift) & (DIGITS - 1)] == nr)
+		return false;
+	for (d = 0; d < DIGITS; d++) {
+		n = count[d];
+		count[d] = sum;
+		sum += n;
+	}
+	for (i = 0; i < nr; i++)
+		to[count[(from[i] >> shift) & (DIGITS - 1)]++] = from[i];
+	return true;
+}
+
+/* There are as many as the pool has ranges: comparing them took half of a check's time. */
+static void u64s_sort(struct u64s *a)
+{
+	unsigned int shift;
+	u64 *other;
+
+	if (a->nr < 2)
+		return;
+	other = tool_alloc(a->nr * sizeof(*other));
+	for (shift = 0; shift < 64; shift += DIGIT_BITS)
+		if (sort_digit(a->v, other, a->nr, shift)) {
+			swap(a->v, other);
+			a->max = a->nr;
+		}
+	free(other);
 }
 
 int check_data_counts(struct check *c)
@@ -214,10 +248,8 @@ int check_data_counts(struct check *c)
 	struct data_check *d = tool_alloc(sizeof(*d));
 	int r;
 
-	if (c->begins.nr) {
-		qsort(c->begins.v, c->begins.nr, sizeof(u64), cmp_u64);
-		qsort(c->ends.v, c->ends.nr, sizeof(u64), cmp_u64);
-	}
+	u64s_sort(&c->begins);
+	u64s_sort(&c->ends);
 	d->c = c;
 	d->sweep.begins = &c->begins;
 	d->sweep.ends = &c->ends;
