@@ -13,7 +13,8 @@
 #   POOLS="aged:1.7 ..."	kinds of tests/bench/genpool.c
 #   SCALE="10000 ..."	ranges of the growing pools; thins are a tenth of that
 #   OPS=200000		operations a metric
-#   WORK=folder		where pools go (5 GB for 10^7 ranges, removed again)
+#   TRIES=3		of everything that grows; the best counts
+#   WORK=folder		where pools go (3 GB for 10^7 ranges, removed again)
 #
 # Instructions are counted with valgrind if it is there, v1's size is that of
 # what thin_restore writes.
@@ -27,6 +28,7 @@ SEED=${SEED:-1}
 POOLS=${POOLS-aged:1.7 aged:2.2 aged:5.1 vm db media}
 SCALE=${SCALE-10000 30000 100000 300000 1000000 3000000 10000000}
 OPS=${OPS:-200000}
+TRIES=${TRIES:-3}
 COUNT_OPS=20000		# under valgrind
 METRICS='merge_dense merge_sparse insert lookup_warm lookup_cold net encode decode find check'
 out=$TOP/build/bench
@@ -146,19 +148,23 @@ measure_pool()
 # timed NR WHAT COMMAND...
 timed()
 {
-	local nr=$1 what=$2
+	local nr=$1 what=$2 i
 	shift 2
-	"$bin/core" time "$work/time" "$@" >"$work/stdout" || die "failed: $*"
-	sample "$what" "$nr" "$work/time"
+	for ((i = 0; i < TRIES; i++)); do
+		"$bin/core" time "$work/time" "$@" >"$work/stdout" || die "failed: $*"
+		sample "$what" "$nr" "$work/time"
+	done
 }
 
 # A pool of so many ranges: a thousand a thin, and 99 snapshots for each thin.
 measure_scale()
 {
-	local nr=$1 pool=$work/pool thins=$(($1 / 1000)) blocks=$((65536 + $1 / 2))
-	"$bin/genpool" -s "$SEED" -m "$blocks" -n "$nr" -t $thins -p $((99 * thins)) "$pool" scale \
-		>"$work/gen"
-	sample scale "$nr" "$work/gen"
+	local nr=$1 pool=$work/pool thins=$(($1 / 1000)) blocks=$((65536 + $1 / 2)) i
+	for ((i = 0; i < TRIES; i++)); do
+		"$bin/genpool" -s "$SEED" -m "$blocks" -n "$nr" -t $thins -p $((99 * thins)) \
+			"$pool" scale >"$work/gen"
+		sample scale "$nr" "$work/gen"
+	done
 	timed "$nr" check "$tools/thin2_check" "$pool"
 	timed "$nr" dump_devices "$tools/thin2_dump" --skip-mappings -o /dev/null "$pool"
 	# All mappings once: snapshots would repeat them.
