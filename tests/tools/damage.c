@@ -105,7 +105,7 @@ static u64 root_of(const char *what)
 }
 
 /* First child, or 0 for a leaf. */
-static u64 down(u64 block)
+static u64 child_of(u64 block)
 {
 	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
 	const struct pdata_header *h = (const void *)data;
@@ -127,7 +127,7 @@ static u64 leaf(u64 block)
 {
 	u64 child;
 
-	while ((child = down(block)))
+	while ((child = child_of(block)))
 		block = child;
 	return block;
 }
@@ -222,7 +222,7 @@ static void obey(int nr, char **a)
 	else if (nr == 2 && !strcmp(cmd, "root"))
 		answer(root_of(a[1]));
 	else if (nr == 2 && !strcmp(cmd, "down"))
-		answer(down(number(a[1])));
+		answer(child_of(number(a[1])));
 	else if (nr == 2 && !strcmp(cmd, "leaf"))
 		answer(leaf(number(a[1])));
 	else if (nr == 2 && !strcmp(cmd, "counts"))
