@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Builds what the tests of tests/kselftest need: blkop, and for one kernel the
-# module of tests/kselftest/modules, into build/selftest and
+# Builds what the tests of tests/kselftest need: blkop and logreplay, and for one
+# kernel the module of tests/kselftest/modules, into build/selftest and
 # build/selftest/KERNEL.  Any warning is a failure.
 #
 #   build-selftest.sh 6.1|6.12|uml [VARIABLE=VALUE]...
@@ -24,10 +24,18 @@ args=(THIN2_SRC="$TOP/drivers/md" "$@")
 mkdir -p "$out"
 exec 8>"$TOP/build/selftest/blkop.lock"
 flock 8
-if [ "$TOP/tests/kselftest/blkop.c" -nt "$TOP/build/selftest/blkop" ]; then
-	"${CC:-gcc}" -O2 -Wall -Wextra -Werror -D_GNU_SOURCE \
-		-o "$TOP/build/selftest/blkop" "$TOP/tests/kselftest/blkop.c"
-fi
+# program NAME SOURCE... [-lLIBRARY]...
+program()
+{
+	local bin=$TOP/build/selftest/$1
+	shift
+	if [ ! -e "$bin" ] || [ -n "$(find "$(dirname "$1")" -maxdepth 1 -name '*.[ch]' -newer "$bin")" ]; then
+		"${CC:-gcc}" -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -o "$bin" "$@"
+	fi
+}
+
+program blkop "$TOP/tests/kselftest/blkop.c"
+program logreplay "$TOP"/tests/kselftest/logreplay/*.c -ldevmapper
 exec 8>&-
 exec 9>"$out.lock"
 flock 9

@@ -2,9 +2,13 @@
 #include "logreplay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libdevmapper.h>
+#include <linux/dm-ioctl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 /* A thin that is not there is tried as well: what fails says so itself. */
 __attribute__((format(printf, 5, 6)))
@@ -38,16 +42,31 @@ static int run(struct dm_task *t)
 		r = r ? r : EIO;
 	}
 	dm_task_destroy(t);
+	dm_task_update_nodes();
 	return r;
 }
 
-int dm_create(const char *name, const char *target, uint64_t sectors, const char *params)
+/* In steps: all in one tells no reason when the table is refused. */
+int dm_create(const char *name, const struct dm_line *line, unsigned int nr)
 {
-	struct dm_task *t = task(DM_DEVICE_CREATE, name);
+	struct dm_task *t;
+	uint64_t start = 0;
+	unsigned int i;
+	int r = run(task(DM_DEVICE_CREATE, name));
 
-	if (!dm_task_add_target(t, 0, sectors, target, params))
-		fail("%s: no memory for a table", name);
-	return run(t);
+	if (r)
+		return r;
+	t = task(DM_DEVICE_RELOAD, name);
+	for (i = 0; i < nr; start += line[i++].sectors)
+		if (!dm_task_add_target(t, start, line[i].sectors, line[i].target,
+					line[i].params))
+			fail("%s: no memory for a table", name);
+	r = run(t);
+	if (!r)
+		r = run(task(DM_DEVICE_RESUME, name));
+	if (r)
+		dm_remove(name);
+	return r;
 }
 
 int dm_remove(const char *name)
@@ -58,13 +77,23 @@ int dm_remove(const char *name)
 	return run(t);
 }
 
+/* The library is not made for threads, and these come from several. */
 int dm_message(const char *name, const char *text)
 {
-	struct dm_task *t = task(DM_DEVICE_TARGET_MSG, name);
+	static atomic_int control = -1;
+	union {
+		struct dm_ioctl dmi;
+		char buffer[sizeof(struct dm_ioctl) + sizeof(struct dm_target_msg) + 256];
+	} u = { .dmi = { .version = { DM_VERSION_MAJOR } } };
+	struct dm_target_msg *msg = (struct dm_target_msg *)(u.buffer + sizeof(u.dmi));
 
-	if (!dm_task_set_sector(t, 0) || !dm_task_set_message(t, text))
-		fail("%s: no memory for a message", name);
-	return run(t);
+	if (control < 0)
+		control = open("/dev/mapper/control", O_RDWR);
+	u.dmi.data_size = sizeof(u);
+	u.dmi.data_start = sizeof(u.dmi);
+	snprintf(u.dmi.name, sizeof(u.dmi.name), "%s", name);
+	snprintf(msg->message, 256, "%s", text);
+	return ioctl(control, DM_TARGET_MSG, &u) ? errno : 0;
 }
 
 void dm_status(const char *name, char *text, size_t size)
@@ -80,36 +109,26 @@ void dm_status(const char *name, char *text, size_t size)
 	dm_task_destroy(t);
 }
 
-static void thin_name(uint32_t id, char *name, size_t size)
+void dm_close(const char *name)
 {
-	snprintf(name, size, "t2-thin%u", id);
-}
+	int r = dm_remove(name);
 
-int thin_open(uint32_t id)
-{
-	char name[32], params[64];
-
-	thin_name(id, name, sizeof(name));
-	snprintf(params, sizeof(params), "/dev/mapper/" POOL_NAME " %u", id);
-	return dm_create(name, "thin2", THIN_SECTORS, params);
-}
-
-void thin_close(uint32_t id)
-{
-	char name[32];
-	int r;
-
-	thin_name(id, name, sizeof(name));
-	r = dm_remove(name);
 	if (r)
 		fail("%s: remove: %s", name, strerror(r));
 }
 
-int thin_fd(uint32_t id)
+int dm_open(const char *name)
 {
-	char name[32], path[64];
+	char path[128];
 
-	thin_name(id, name, sizeof(name));
 	snprintf(path, sizeof(path), "/dev/mapper/%s", name);
 	return open_direct(path);
+}
+
+struct dm_line thin_line(const char *pool, uint32_t id)
+{
+	struct dm_line line = { .target = "thin2", .sectors = THIN_SECTORS };
+
+	snprintf(line.params, sizeof(line.params), "/dev/mapper/%s %u", pool, id);
+	return line;
 }

@@ -8,7 +8,8 @@
  *		submitted and when it was acknowledged
  * log.c	reads a log, rebuilds the disk step by step
  * model.c	what each sector of each thin may hold at a point of the log
- * replay.c	stops at points of the log, opens the pool and compares
+ * replay.c	stops at points of the log
+ * pool.c	opens the pool on the disk of a stop, and compares
  * dm.c		device-mapper
  *
  * The disk is one device for metadata, marks and data, in this order, so that
@@ -118,9 +119,20 @@ struct log {
 };
 
 void log_load(struct log *log, const char *device, uint64_t mark_sector);
+/*
+ * What waited in the cache for a flush comes later in the log than a FUA write
+ * to the same sectors. It must not come back over it: no writer here writes
+ * behind such a write before a flush.
+ */
+struct image {
+	uint64_t sectors;
+	uint8_t *data;
+	uint64_t *fua;		/* section of the last FUA write to a sector */
+	uint64_t section;	/* flushes so far, from 1 */
+};
+
 /* @torn: only some of its sectors */
-void log_apply(const struct log_entry *e, uint8_t *disk, uint64_t disk_sectors,
-	       struct rng *torn);
+void log_apply(const struct log_entry *e, struct image *image, struct rng *torn);
 
 /* ---- model.c ---- */
 
@@ -145,26 +157,30 @@ bool model_check(const struct model *m, uint64_t mark, uint32_t thin, const uint
 
 struct replay_options {
 	struct options o;
-	const char *log, *disk, *meta;
-	const char *pool_table;	/* parameters of the target */
+	const char *log;
 	uint64_t meta_sectors, data_sectors;
+	uint64_t block_size;
+	unsigned int workers;
 };
 
 void replay(const struct replay_options *ro);
 
 /* ---- dm.c ---- */
 
-#define POOL_NAME	"t2-pool"
-#define LOG_NAME	"t2-log"
+/* Of a table. */
+struct dm_line {
+	const char *target;
+	uint64_t sectors;
+	char params[128];
+};
 
 /* 0 or an errno */
-int dm_create(const char *name, const char *target, uint64_t sectors, const char *params);
+int dm_create(const char *name, const struct dm_line *line, unsigned int nr);
 int dm_remove(const char *name);
+void dm_close(const char *name);	/* a remove that must succeed */
 int dm_message(const char *name, const char *text);
 void dm_status(const char *name, char *text, size_t size);
-/* Of thin devices. */
-int thin_open(uint32_t id);	/* 0 or an errno */
-void thin_close(uint32_t id);
-int thin_fd(uint32_t id);
+int dm_open(const char *name);		/* a file descriptor */
+struct dm_line thin_line(const char *pool, uint32_t id);
 
 #endif

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- *	logreplay fill DEVICE
  *	logreplay work cache|through OPS SEED COUNT
- *	logreplay replay cache|through OPS SEED LOG DISK META META_SECTORS
- *		DATA_SECTORS POOL_TABLE
+ *	logreplay replay cache|through OPS SEED LOG META_SECTORS DATA_SECTORS
+ *		BLOCK_SIZE WORKERS
  *
- * "work" works on the pool t2-pool and writes what it did to the file OPS;
- * "replay" needs t2-meta and t2-data on DISK, and no pool. Exit status 0, or 1
- * with the reason on stderr.
+ * "work" works on the pool t2-pool, over t2-log and with t2-mark, and writes
+ * what it did to the file OPS. "replay" has each of its workers make pools on
+ * t2-meta<N> and t2-data<N>, N from 0. Exit status 0, or 1 with the reason on
+ * stderr.
  */
-#define _GNU_SOURCE
 #include "logreplay.h"
 
 #include <errno.h>
@@ -133,21 +132,6 @@ void write_at(int fd, const void *p, uint64_t sector, uint64_t nr)
 		     (unsigned long long)sector, n < 0 ? strerror(errno) : "short");
 }
 
-static void fill(const char *device)
-{
-	int fd = open_direct(device);
-	uint64_t sectors = lseek(fd, 0, SEEK_END) / SECTOR, sector, n;
-	uint8_t *buffer = xbuffer(1 << 20);
-
-	for (sector = 0; sector < sectors; sector += n) {
-		n = sectors - sector < 2048 ? sectors - sector : 2048;
-		poison(buffer, sector, n);
-		write_at(fd, buffer, sector, n);
-	}
-	close(fd);
-	free(buffer);
-}
-
 static uint64_t number(const char *s)
 {
 	char *end;
@@ -170,22 +154,21 @@ static struct options common(char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && !strcmp(argv[1], "fill")) {
-		fill(argv[2]);
-	} else if (argc == 6 && !strcmp(argv[1], "work")) {
+	/* Workers share it: whole lines. */
+	setvbuf(stderr, NULL, _IOLBF, 1 << 16);
+	if (argc == 6 && !strcmp(argv[1], "work")) {
 		struct options o = common(argv);
 
 		o.count = number(argv[5]);
 		work(&o);
-	} else if (argc == 11 && !strcmp(argv[1], "replay")) {
+	} else if (argc == 10 && !strcmp(argv[1], "replay")) {
 		struct replay_options ro = {
 			.o = common(argv),
 			.log = argv[5],
-			.disk = argv[6],
-			.meta = argv[7],
-			.meta_sectors = number(argv[8]),
-			.data_sectors = number(argv[9]),
-			.pool_table = argv[10],
+			.meta_sectors = number(argv[6]),
+			.data_sectors = number(argv[7]),
+			.block_size = number(argv[8]),
+			.workers = number(argv[9]),
 		};
 
 		replay(&ro);
