@@ -267,17 +267,55 @@ static void reap_thins(struct thin2_md *md)
 			thin2_dev_destroy(th);
 }
 
-static int merge_all(struct thin2_md *md)
+/* Merge what @th has now, once in a round; after a break, go on with it. */
+static int merge_round(struct thin2_dev *th, u64 round)
+{
+	int r;
+
+	r = thin2_merge_some(th);
+	if (r || th->round >= round)
+		return r;
+	r = thin2_freeze(th);
+	if (r)
+		return r;
+	th->round = round;
+	return thin2_merge_some(th);
+}
+
+static int merge_thins(struct thin2_md *md, u64 round)
 {
 	struct thin2_dev *th;
 	int r;
 
 	list_for_each_entry(th, &md->thins, list) {
-		r = thin2_merge_thin(th);
+		r = merge_round(th, round);
 		if (r)
 			return r;
 	}
 	return 0;
+}
+
+/*
+ * Merge all changes that there are now. Whoever waits for meta_lock gets it in
+ * between: a list may take seconds, and he may have I/O waiting.
+ */
+static int merge_all(struct thin2_md *md)
+{
+	u64 round = ++md->nr_rounds;
+	int r;
+
+	while ((r = merge_thins(md, round)) == -PDATA_E_RETRY) {
+		r = thin2_commit(md);
+		if (r)
+			return r;
+		mutex_unlock(&md->meta_lock);
+		cond_resched();
+		mutex_lock(&md->meta_lock);
+		r = thin2_check_writable(md);
+		if (r)
+			return r;
+	}
+	return r;
 }
 
 static int delete_all(struct thin2_md *md, unsigned int rounds)
@@ -318,6 +356,12 @@ int thin2_checkpoint_locked(struct thin2_md *md)
 	/* Changes appended from here on are for the next one. */
 	WRITE_ONCE(md->may_free, false);
 	r = merge_all(md);
+	if (r == -PDATA_E_META_NOSPC && md->nr_deleting) {
+		/* Deleted thins may hold what the merge lacks. */
+		r = delete_all(md, DELETE_ROUNDS);
+		if (!r)
+			r = merge_all(md);
+	}
 	if (!r)
 		r = thin2_commit(md);
 	if (!r)

@@ -702,9 +702,9 @@ int thin2_try_exclusive(struct thin2_dev *th, u64 unit, u64 limit)
 		r = thin2_ask_exclusive(th, unit, &load);
 		if (r != -PDATA_E_WOULD_SLEEP)
 			break;
-		mutex_lock(&md->meta_lock);
+		thin2_lock(md);
 		r = pdata_sm_load(&md->tm.sm, load);
-		mutex_unlock(&md->meta_lock);
+		thin2_unlock(md);
 		if (r)
 			break;
 	}
@@ -796,7 +796,7 @@ int thin2_dev_open(struct thin2_md *md, u32 id, struct thin2_dev **result)
 	struct thin2_dev *th;
 	int r = 0;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	th = thin2_dev_find(md, id);
 	if (!th) {
 		r = thin2_details_read(md, id, &d);
@@ -809,7 +809,7 @@ int thin2_dev_open(struct thin2_md *md, u32 id, struct thin2_dev **result)
 		th->open_count++;
 		*result = th;
 	}
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
 
@@ -817,10 +817,10 @@ void thin2_dev_close(struct thin2_dev *th)
 {
 	struct thin2_md *md = th->md;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	th->open_count--;
 	/* One with changes stays until a checkpoint has merged them. */
 	if (!th->open_count && !thin2_dev_is_dirty(th))
 		thin2_dev_destroy(th);
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 }

@@ -25,6 +25,19 @@ enum {
 /* Range-map entries changed under one hold of a thin's lock. */
 #define THIN2_STEP_RANGES	1024u
 
+/* Take meta_lock; a merge that holds it lets go of it soon. */
+static inline void thin2_lock(struct thin2_md *md)
+{
+	atomic_inc(&md->nr_waiting);
+	mutex_lock(&md->meta_lock);
+	atomic_dec(&md->nr_waiting);
+}
+
+static inline void thin2_unlock(struct thin2_md *md)
+{
+	mutex_unlock(&md->meta_lock);
+}
+
 static inline u64 thin2_delta_end(const struct thin2_delta *d)
 {
 	return d->vbegin + d->len;
@@ -112,7 +125,14 @@ void thin2_rt_init_details(struct thin2_md *md, const struct thin2_details *d,
 int __must_check thin2_merge_thin(struct thin2_dev *th);
 /* Merge a list that was frozen by the caller. */
 int __must_check thin2_merge_frozen(struct thin2_dev *th);
+/*
+ * The same, but with a break if somebody waits for meta_lock: -PDATA_E_RETRY,
+ * and the caller commits, lets him have it, and looks for @th anew.
+ */
+int __must_check thin2_merge_some(struct thin2_dev *th);
 void thin2_freeze_locked(struct thin2_dev *th);
+/* Freeze what is there. What was frozen before is merged. */
+int __must_check thin2_freeze(struct thin2_dev *th);
 int __must_check thin2_delete_step(struct thin2_md *md, unsigned int leaves);
 
 /* Entries of a list that is merged and committed become clean; the list goes. */
@@ -121,7 +141,11 @@ void thin2_merge_committed(struct thin2_dev *th);
 /* ---- dm-thin2-checkpoint.c; under meta_lock ---- */
 
 int __must_check thin2_commit(struct thin2_md *md);
-/* thin2_checkpoint() for those who hold meta_lock. No transaction is open at the end. */
+/*
+ * thin2_checkpoint() for those who hold meta_lock. Lets go of it while others
+ * wait, so nothing learned under it before holds. No transaction is open at the
+ * end.
+ */
 int __must_check thin2_checkpoint_locked(struct thin2_md *md);
 /* Ends a run of steps that returned @r: no transaction stays open. Returns what the caller returns. */
 int __must_check thin2_end_step(struct thin2_md *md, int r);

@@ -317,7 +317,7 @@ static int merge_dead(struct thin2_dev *th)
 	return r;
 }
 
-int thin2_merge_frozen(struct thin2_dev *th)
+static int merge_list(struct thin2_dev *th, bool breaks)
 {
 	struct thin2_merge *m = &th->merge;
 	struct thin2_md *md = th->md;
@@ -339,6 +339,9 @@ int thin2_merge_frozen(struct thin2_dev *th)
 		r = merge_step(th, &rt);
 		if (r)
 			return r;
+		/* Behind a step, so that the merge gets on whoever waits. */
+		if (breaks && atomic_read(&md->nr_waiting))
+			return -PDATA_E_RETRY;
 	}
 	r = merge_dead(th);
 	if (r)
@@ -350,14 +353,22 @@ int thin2_merge_frozen(struct thin2_dev *th)
 	return 0;
 }
 
-int thin2_merge_thin(struct thin2_dev *th)
+int thin2_merge_frozen(struct thin2_dev *th)
+{
+	return merge_list(th, false);
+}
+
+int thin2_merge_some(struct thin2_dev *th)
+{
+	return merge_list(th, true);
+}
+
+/* Have a list that was merged committed, so that another can be frozen. */
+int thin2_freeze(struct thin2_dev *th)
 {
 	unsigned long flags;
 	int r;
 
-	r = thin2_merge_frozen(th);	/* one left over from an attempt that failed */
-	if (r)
-		return r;
 	if (th->merge.done) {
 		r = thin2_commit(th->md);
 		if (r)
@@ -368,7 +379,17 @@ int thin2_merge_thin(struct thin2_dev *th)
 	if (th->active.nr)
 		thin2_freeze_locked(th);
 	spin_unlock_irqrestore(&th->lock, flags);
-	return thin2_merge_frozen(th);
+	return 0;
+}
+
+int thin2_merge_thin(struct thin2_dev *th)
+{
+	int r;
+
+	r = thin2_merge_frozen(th);	/* one left over from an attempt that failed */
+	if (!r)
+		r = thin2_freeze(th);
+	return r ? r : thin2_merge_frozen(th);
 }
 
 /* ---- after the commit: entries are clean, the list goes ---- */

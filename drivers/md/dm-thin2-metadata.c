@@ -307,12 +307,12 @@ int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
 	if (r)
 		goto bad;
 	md->roots_gen = md->sb.generation;
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	md->replayed = !(md->sb.flags & PDATA_SB_CLEAN);
 	r = md->replayed ? thin2_replay(md) : 0;
 	if (!r && !p->read_only)
 		r = activate(md, p);
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	if (r) {
 		close_layers(md);
 		goto bad;
@@ -343,12 +343,12 @@ int thin2_md_close(struct thin2_md *md)
 		r = thin2_flush(md);
 		if (!r)
 			r = thin2_checkpoint(md);
-		mutex_lock(&md->meta_lock);
+		thin2_lock(md);
 		if (!r) {
 			md->sb.flags |= PDATA_SB_CLEAN;
 			r = thin2_commit(md);
 		}
-		mutex_unlock(&md->meta_lock);
+		thin2_unlock(md);
 	}
 	thin2_md_abandon(md);
 	return r;
@@ -366,7 +366,7 @@ int thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks)
 {
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = thin2_check_writable(md);
 	if (r)
 		goto out;
@@ -393,7 +393,7 @@ int thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks)
 		r = pdata_alloc_grow(&md->alloc, data_units);
 	thin2_wake(md);
 out:
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
 
@@ -455,7 +455,7 @@ int thin2_create(struct thin2_md *md, u32 id)
 	struct thin2_details d;
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = operation_begin(md, true);
 	if (!r)
 		r = check_absent(md, id);
@@ -463,7 +463,7 @@ int thin2_create(struct thin2_md *md, u32 id)
 		new_details(md, id, &d);
 		r = operation_end(md, thin2_details_write(md, &d), "creating a thin");
 	}
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
 
@@ -561,7 +561,7 @@ int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 	struct thin2_dev *th;
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = operation_begin(md, true);
 	if (!r)
 		r = check_absent(md, id);
@@ -575,7 +575,7 @@ int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 	if (!r && th)
 		WRITE_ONCE(th->shared_base, md->nr_decs - th->own_decs);
 	origin_done(md, origin);
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
 
@@ -633,7 +633,7 @@ int thin2_delete(struct thin2_md *md, u32 id)
 	struct thin2_dev *th;
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = operation_begin(md, false);
 	if (!r)
 		r = thin2_details_read(md, id, &d);
@@ -644,7 +644,7 @@ int thin2_delete(struct thin2_md *md, u32 id)
 		r = operation_end(md, delete_thin(md, id, &d), "deleting a thin");
 		WRITE_ONCE(md->may_free, true);
 	}
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	thin2_wake(md);
 	return r;
 }
@@ -653,7 +653,7 @@ int thin2_set_transaction_id(struct thin2_md *md, u64 old, u64 new)
 {
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = operation_begin(md, false);
 	if (!r && md->sb.transaction_id != old) {
 		pdata_warn("%s: transaction id is %llu, not %llu", md->name,
@@ -664,7 +664,7 @@ int thin2_set_transaction_id(struct thin2_md *md, u64 old, u64 new)
 		md->sb.transaction_id = new;
 		r = operation_end(md, 0, "setting the transaction id");
 	}
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
 
@@ -709,7 +709,7 @@ int thin2_get_root(struct thin2_md *md, u32 id, struct thin2_root *result)
 	struct thin2_dev *th;
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = operation_begin(md, true);
 	if (!r)
 		r = thin2_details_read(md, id, &d);
@@ -723,7 +723,7 @@ int thin2_get_root(struct thin2_md *md, u32 id, struct thin2_root *result)
 	if (!r)
 		r = operation_end(md, add_hold(md, &d, result), "holding a root");
 	origin_done(md, id);
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
 
@@ -732,7 +732,7 @@ int thin2_put_root(struct thin2_md *md, u32 id)
 	struct pdata_hold *hold;
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = operation_begin(md, false);
 	hold = hold_find(md, id);
 	if (!r && !hold)
@@ -743,6 +743,6 @@ int thin2_put_root(struct thin2_md *md, u32 id)
 		memset(&md->sb.hold[md->sb.nr_holds], 0, sizeof(*hold));
 		r = operation_end(md, r, "letting go of a root");
 	}
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }

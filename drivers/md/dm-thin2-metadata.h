@@ -159,6 +159,7 @@ struct thin2_dev {
 	struct thin2_details details;	/* of the transaction being built */
 	bool details_dirty;
 	struct thin2_merge merge;
+	u64 round;			/* last checkpoint that froze its changes */
 	unsigned int open_count;
 	u64 own_decs;			/* those of them that its own merges caused; READ_ONCE */
 	u64 shared_base;		/* md->nr_decs - own_decs at its last snapshot, ~0 = unknown; READ_ONCE */
@@ -180,6 +181,8 @@ struct thin2_md {
 	int failed;			/* first error that ended all changes; READ_ONCE */
 
 	struct mutex meta_lock;
+	atomic_t nr_waiting;		/* who want meta_lock and need not wait for all of a merge */
+	u64 nr_rounds;			/* checkpoints begun */
 	struct pdata_bm bm;
 	struct pdata_tm tm;
 	struct pdata_btree details;	/* by thin id */

@@ -7,7 +7,7 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	u64 free, quarantined;
 
 	memset(s, 0, sizeof(*s));
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	free = pdata_alloc_free(&md->alloc);
 	quarantined = atomic64_read(&md->alloc.quarantined);
 	s->transaction_id = md->sb.transaction_id;
@@ -20,7 +20,7 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	s->needs_check = md->sb.flags & PDATA_SB_NEEDS_CHECK;
 	s->generation = md->sb.generation;
 	s->nr_deleting = md->nr_deleting;
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 
 	s->nr_dirty = atomic64_read(&md->nr_dirty);
 	s->max_dirty = min(READ_ONCE(md->max_dirty), READ_ONCE(md->admit));
@@ -70,7 +70,7 @@ int thin2_dev_status(struct thin2_dev *th, struct thin2_dev_status *s)
 	u64 high;
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = tree_high(md, &th->details, &high);
 	spin_lock_irqsave(&th->lock, flags);
 	mapped = th->details.mapped_units + th->active.mapped;
@@ -80,7 +80,7 @@ int thin2_dev_status(struct thin2_dev *th, struct thin2_dev_status *s)
 		high = max(high, th->frozen.high);
 	}
 	spin_unlock_irqrestore(&th->lock, flags);
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	if (r)
 		return r;
 	s->mapped_units = max_t(s64, mapped, 0);
@@ -112,9 +112,9 @@ int thin2_for_each_details(struct thin2_md *md, bool deleting,
 	struct pdata_view view = { .tm = &md->tm };
 	int r;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	r = pdata_btree_walk(tree, &view, tree->root, NULL, visit_details, &walk);
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
 
@@ -168,7 +168,7 @@ int thin2_walk(struct thin2_md *md, const struct thin2_details *d,
 	struct pdata_rt rt;
 	int r = 0;
 
-	mutex_lock(&md->meta_lock);
+	thin2_lock(md);
 	th = thin2_dev_find(md, d->id);
 	if (th && th->uid == d->uid)
 		r = th->frozen.nr ? -PDATA_E_BUSY : thin2_delta_net(&th->active, false, &net);
@@ -180,6 +180,6 @@ int thin2_walk(struct thin2_md *md, const struct thin2_details *d,
 	while (!r && o.i < net.nr)
 		r = overlay_change(&o);
 	thin2_net_free(&net);
-	mutex_unlock(&md->meta_lock);
+	thin2_unlock(md);
 	return r;
 }
