@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Leaf codecs on arbitrary payloads: decode never strays; what it accepts keeps
+ * Plain leaf codecs on arbitrary payloads: decode never strays; what it accepts keeps
  * the rules, survives encode and decode, and lookup agrees with it.
  */
 #include <stdlib.h>
@@ -90,9 +90,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 	if (size < 19)
 		return 0;
-	c = pdata_codec_find(data[0]);
-	if (!c)
+	if (data[0] != PDATA_CODEC_MAP_PLAIN && data[0] != PDATA_CODEC_SM_PLAIN)
 		return 0;
+	c = pdata_codec_find(data[0]);
 	memcpy(&lo, data + 1, 8);
 	memcpy(&hi, data + 9, 8);
 	memcpy(&nr, data + 17, 2);

@@ -243,6 +243,8 @@ struct pdata_range_leaf_disk {
 enum pdata_codec_id {
 	PDATA_CODEC_MAP_PLAIN = 1,	/* mappings, fixed-size records */
 	PDATA_CODEC_SM_PLAIN = 2,	/* data space map, fixed-size records */
+	PDATA_CODEC_MAP_PACKED = 3,	/* mappings, bit-packed groups */
+	PDATA_CODEC_SM_PACKED = 4,	/* data space map, bit-packed groups */
 };
 
 enum pdata_range_kind {

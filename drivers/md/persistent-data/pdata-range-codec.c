@@ -9,7 +9,7 @@
  * A value is stored only where it means something (pdata_range_advances());
  * elsewhere the field is zero on disk, and a reader insists on that.
  */
-#include "pdata-range-codec.h"
+#include "pdata-range-codec-internal.h"
 
 #define UNIT_BITS	56
 #define UNIT_MASK	((1ull << UNIT_BITS) - 1)
@@ -20,8 +20,11 @@ void pdata_range_clip(const struct pdata_range *r, u64 begin, u64 end,
 {
 	const u64 skip = begin - r->begin;
 	const bool advances = pdata_range_advances(r);
+	const bool whole = !skip && end - begin == r->len;
 
 	*out = *r;
+	if (!whole)
+		out->was = PDATA_WAS_NEW;
 	out->begin = begin;
 	out->len = end - begin;
 	if (advances)
@@ -40,6 +43,7 @@ bool pdata_range_join(struct pdata_range *a, const struct pdata_range *b)
 	if (a->kind == PDATA_RANGE_COUNT && a->tag != b->tag)
 		return false;
 
+	a->was = PDATA_WAS_NEW;
 	a->len += b->len;
 	a->tag = min(a->tag, b->tag);
 	return true;
@@ -60,7 +64,8 @@ static unsigned int plain_encode(const struct pdata_range *r, unsigned int nr, u
 	for (i = 0; i < fit; i++) {
 		if (!r[i].len || r[i].len > REC_MAX_LEN)
 			break;
-		pack(&r[i], payload + i * size);
+		if (payload)
+			pack(&r[i], payload + i * size);
 	}
 	*bytes = i * size;
 	return i;
@@ -134,14 +139,6 @@ static int plain_lookup(const u8 *payload, unsigned int nr, u64 lo, u64 hi, u64 
 	return -PDATA_E_NOT_FOUND;
 }
 
-/* A value that advances must stay within the space it points into. */
-static bool value_valid(const struct pdata_range *r)
-{
-	if (!pdata_range_advances(r))
-		return !r->value;
-	return r->value < PDATA_MAX_UNITS && r->len <= PDATA_MAX_UNITS - r->value;
-}
-
 /* ---- mappings ---- */
 
 static void map_pack(const struct pdata_range *r, void *rec)
@@ -170,7 +167,7 @@ static int map_unpack(const void *rec, struct pdata_range *r)
 	case PDATA_RANGE_MAPPED:
 	case PDATA_RANGE_ZERO:
 	case PDATA_RANGE_DAMAGED:
-		return value_valid(r) ? 0 : -PDATA_E_CONTENT;
+		return pdata_range_value_valid(r) ? 0 : -PDATA_E_CONTENT;
 	default:
 		return -PDATA_E_CONTENT;
 	}
@@ -221,7 +218,7 @@ static int sm_unpack(const void *rec, struct pdata_range *r)
 	r->tag = le32_to_cpu(d->count);
 	r->kind = PDATA_RANGE_COUNT;
 
-	if (r->begin > UNIT_MASK || !r->tag || !value_valid(r))
+	if (r->begin > UNIT_MASK || !r->tag || !pdata_range_value_valid(r))
 		return -PDATA_E_CONTENT;
 	return 0;
 }
@@ -253,6 +250,7 @@ static const struct pdata_codec codecs[] = {
 		.max_records = PDATA_LEAF_PAYLOAD / sizeof(struct pdata_map_rec_disk),
 		.most_records = PDATA_LEAF_PAYLOAD / sizeof(struct pdata_map_rec_disk),
 		.encode = map_encode,
+		.encode_tight = map_encode,
 		.decode = map_decode,
 		.lookup = map_lookup,
 	}, {
@@ -260,6 +258,7 @@ static const struct pdata_codec codecs[] = {
 		.max_records = PDATA_LEAF_PAYLOAD / sizeof(struct pdata_sm_rec_disk),
 		.most_records = PDATA_LEAF_PAYLOAD / sizeof(struct pdata_sm_rec_disk),
 		.encode = sm_encode,
+		.encode_tight = sm_encode,
 		.decode = sm_decode,
 		.lookup = sm_lookup,
 	},
@@ -273,5 +272,12 @@ const struct pdata_codec *pdata_codec_find(u16 id)
 		if (codecs[i].id == id)
 			return &codecs[i];
 	}
-	return NULL;
+	switch (id) {
+	case PDATA_CODEC_MAP_PACKED:
+		return &pdata_codec_map_packed;
+	case PDATA_CODEC_SM_PACKED:
+		return &pdata_codec_sm_packed;
+	default:
+		return NULL;
+	}
 }

@@ -28,6 +28,14 @@ struct pdata_range {
 	u64 aux;
 	u32 tag;
 	u8 kind;
+	u8 was;			/* enum pdata_range_was */
+};
+
+/* What decode tells encode of a range; a change of begin or len makes it new. */
+enum pdata_range_was {
+	PDATA_WAS_NEW = 0,
+	PDATA_WAS_WITHIN,	/* it lay within a group */
+	PDATA_WAS_FIRST,	/* it was the first one of a group */
 };
 
 static inline u64 pdata_range_end(const struct pdata_range *r)
@@ -61,15 +69,32 @@ struct pdata_codec {
 	u16 id;			/* enum pdata_codec_id */
 	unsigned int max_records;	/* that fit in the worst case */
 	unsigned int most_records;	/* that fit in the best case */
+	/*
+	 * Bytes that a leaf decoded and encoded tightly may grow by for each
+	 * change made to its ranges, each of which leaves at most three ranges;
+	 * and bytes that may be left over when not all ranges fit in. A growth
+	 * of 0: nothing is promised but max_records.
+	 */
+	unsigned int growth;
+	unsigned int waste;
 
 	/*
 	 * Encode as many leading records as fit into @room bytes and at most
 	 * @max records. Returns how many; *bytes is the payload length. A
 	 * record that has no disk form (len 0 or > PDATA_REC_MAX_LEN) ends it.
+	 * Without @payload nothing is written: how many would fit, and into how
+	 * many bytes.
 	 */
 	unsigned int (*encode)(const struct pdata_range *r, unsigned int nr,
 			       unsigned int max, void *payload, unsigned int room,
 			       unsigned int *bytes);
+	/*
+	 * The same, slower, with the promise of @growth if decode told what each
+	 * range @was. Not often better than encode.
+	 */
+	unsigned int (*encode_tight)(const struct pdata_range *r, unsigned int nr,
+				     unsigned int max, void *payload, unsigned int room,
+				     unsigned int *bytes);
 	/*
 	 * Decode and check all: ordered, disjoint, within [lo, hi), kinds
 	 * known, values within limits. @out has room for PDATA_LEAF_MAX_RECORDS.
