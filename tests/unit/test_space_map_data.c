@@ -573,11 +573,34 @@ static void test_lost_last_leaf(void **state)
 	assert_u64(leaf_hi, PDATA_MAX_UNITS);
 }
 
+/*
+ * One change over units that are alternately in use and free: it is one segment
+ * when netted, and leaves a record for each of them.
+ */
+static void test_fill_holes(void **state)
+{
+	unsigned int i;
+
+	create_pool();
+	for (i = 0; i < 400; i += 2)
+		count(i, 1, 1, 0);
+	apply();
+	assert_ok(commit());
+	committed();
+	for (i = 0; i < 399; i++)
+		count(i, 1, 1, 0);
+	assert_u64(net_segments(), 1);
+	assert_ok(pdata_sm_data_apply(&sm));
+	check_tree(NULL, sm.rt.root);
+	destroy_pool();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_random, test_quiet),
 		cmocka_unit_test(test_one_record),
+		cmocka_unit_test(test_fill_holes),
 		cmocka_unit_test_setup(test_count_limits, test_quiet),
 		cmocka_unit_test_setup(test_no_memory, test_quiet),
 		cmocka_unit_test_setup(test_lost_leaf, test_quiet),

@@ -32,6 +32,7 @@ struct rt_update {
 	struct pdata_rt *rt;
 	struct pdata_view v;
 	const struct pdata_codec *codec;
+	bool tight;		/* how leaves are encoded */
 	unsigned int leaf_max;	/* records, whatever the codec could do */
 	unsigned int fanout;
 	bool changed;		/* a failure fails the transaction */
@@ -73,24 +74,53 @@ static unsigned int fanout_limit(const struct pdata_rt *rt)
 }
 
 /*
+ * Ranges that a leaf of @nr_old becomes at most. Each change adds at most two,
+ * apply() may emit two more. A change that does not overwrite what it covers
+ * may fill a hole behind each range besides.
+ */
+static u64 ranges_bound(const struct pdata_rt *rt, u64 nr_old, u64 nr_change)
+{
+	if (rt->ops->overwrites)
+		return nr_old + 2 * nr_change + 2;
+	return 2 * nr_old + 3 * nr_change + 2;
+}
+
+/*
+ * New leaves that a step makes at most, two bounds. Every leaf but the last
+ * takes at least max_records ranges, less if limits say so. And where changes
+ * overwrite, the codec says by how many bytes its old leaf can grow: every leaf
+ * but the last is full, of ranges, after which as much as @waste may be
+ * needed once more for a group that was cut, or of bytes but for @waste.
+ */
+static u64 extra_leaves(const struct pdata_rt *rt, const struct pdata_codec *codec,
+			unsigned int nr_change)
+{
+	const unsigned int limit = leaf_limit(rt);
+	const u64 ranges = ranges_bound(rt, min(limit, codec->most_records), nr_change);
+	const u64 by_count = DIV_ROUND_UP_ULL(ranges, min(limit, codec->max_records)) - 1;
+	const u64 full = ranges / limit;
+	u64 bytes;
+
+	if (!rt->ops->overwrites || !codec->growth)
+		return by_count;
+	bytes = PDATA_LEAF_PAYLOAD + (nr_change + 1ull) * codec->growth + full * codec->waste;
+	return min(by_count, full + bytes / (PDATA_LEAF_PAYLOAD - codec->waste));
+}
+
+/*
  * What a step allocates in a tree of @levels internal levels.
  *
  * The way down and the leaf are copied: levels + 1 blocks. (If a node cannot
  * be read, new ones of the same levels stand in for the rest of the way.) The
- * leaf held at most most_records; each change adds at most two ranges, apply()
- * may emit two more; every leaf but the last takes at least max_records (less
- * if limits say so). So it becomes at most k leaves, k - 1 of them new. A node
- * that overflows by e children splits into at most ceil(e / fanout) new ones,
- * and so on to the root; then new roots grow until there is one.
- * Joins allocate nothing.
+ * leaf may become several. A node that overflows by e children splits into at
+ * most ceil(e / fanout) new ones, and so on to the root; then new roots grow
+ * until there is one. Joins allocate nothing.
  */
 static u64 step_blocks(const struct pdata_rt *rt, const struct pdata_codec *codec,
 		       unsigned int levels, unsigned int nr_change)
 {
 	const unsigned int fanout = fanout_limit(rt);
-	const unsigned int limit = leaf_limit(rt);
-	u64 records = (u64)min(limit, codec->most_records) + 2ull * nr_change + 2;
-	u64 extra = DIV_ROUND_UP_ULL(records, min(limit, codec->max_records)) - 1;
+	u64 extra = extra_leaves(rt, codec, nr_change);
 	u64 blocks = levels + 1 + extra;
 	u64 roots;
 	unsigned int i;
@@ -287,6 +317,14 @@ static int apply(struct rt_update *u, const struct pdata_range *change, unsigned
 
 /* ---- leaves ---- */
 
+static unsigned int encode(struct rt_update *u, const struct pdata_range *ranges,
+			   unsigned int nr, unsigned int max, void *payload, unsigned int *bytes)
+{
+	if (u->tight)
+		return u->codec->encode_tight(ranges, nr, max, payload, PDATA_LEAF_PAYLOAD, bytes);
+	return u->codec->encode(ranges, nr, max, payload, PDATA_LEAF_PAYLOAD, bytes);
+}
+
 /* Encode the first of @nr ranges into a leaf that covers [lo, hi). */
 static unsigned int fill_leaf(struct rt_update *u, struct pdata_range_leaf_disk *leaf,
 			      const struct pdata_range *ranges, unsigned int nr,
@@ -294,7 +332,7 @@ static unsigned int fill_leaf(struct rt_update *u, struct pdata_range_leaf_disk 
 {
 	unsigned int n, bytes;
 
-	n = u->codec->encode(ranges, nr, max, leaf->payload, PDATA_LEAF_PAYLOAD, &bytes);
+	n = encode(u, ranges, nr, max, leaf->payload, &bytes);
 	if (n < nr)
 		hi = ranges[n].begin;
 	memset(leaf->payload + bytes, 0, PDATA_LEAF_PAYLOAD - bytes);
@@ -310,46 +348,64 @@ static unsigned int fill_leaf(struct rt_update *u, struct pdata_range_leaf_disk 
 	return n;
 }
 
-/* Do all ranges fit into @quarters of a leaf? Uses the leaf's payload as scratch. */
-static bool fits(struct rt_update *u, struct pdata_range_leaf_disk *leaf,
-		 const struct pdata_range *ranges, unsigned int nr, unsigned int quarters)
+/* Are so many ranges in so many bytes little enough for @quarters of a leaf? */
+static bool within(const struct rt_update *u, unsigned int nr, unsigned int bytes,
+		   unsigned int quarters)
 {
-	const unsigned int max = min(u->leaf_max, u->codec->most_records);
-	unsigned int bytes;
-
-	if (nr > max * quarters / 4)
-		return false;
-	return u->codec->encode(ranges, nr, nr, leaf->payload,
-				PDATA_LEAF_PAYLOAD * quarters / 4, &bytes) == nr;
+	return nr <= min(u->leaf_max, u->codec->most_records) * quarters / 4 &&
+	       bytes <= PDATA_LEAF_PAYLOAD * quarters / 4;
 }
 
-/* Records for each leaf so that none of them is left nearly empty. */
-static unsigned int share_of(struct rt_update *u, struct pdata_range_leaf_disk *leaf,
-			     const struct pdata_range *ranges, unsigned int nr)
+/* Leaves that take up all ranges, at most @max in each; 0 if they cannot. */
+static unsigned int count_leaves(struct rt_update *u, const struct pdata_range *ranges,
+				 unsigned int nr, unsigned int max)
 {
-	unsigned int n, bytes, at = 0, leaves = 0;
+	unsigned int n, bytes, at, leaves = 0;
 
-	if (u->append)
-		return u->leaf_max;
-	while (at < nr) {
-		n = u->codec->encode(ranges + at, nr - at, u->leaf_max, leaf->payload,
-				     PDATA_LEAF_PAYLOAD, &bytes);
+	for (at = 0; at < nr; at += n) {
+		n = encode(u, ranges + at, nr - at, max, NULL, &bytes);
 		if (!n)
-			break;
-		at += n;
+			return 0;
 		leaves++;
 	}
-	return leaves ? DIV_ROUND_UP(nr, leaves) : u->leaf_max;
+	return leaves;
+}
+
+/*
+ * Records for each leaf so that none of them is left nearly empty: equal shares
+ * if they need no more leaves than filling each to the brim does. More leaves
+ * than two are not for granted: then the codec's promise is needed.
+ */
+static unsigned int share_of(struct rt_update *u, const struct pdata_range *ranges,
+			     unsigned int nr)
+{
+	unsigned int leaves, share;
+
+	leaves = count_leaves(u, ranges, nr, u->leaf_max);
+	if (leaves > 2) {
+		u->tight = true;
+		leaves = count_leaves(u, ranges, nr, u->leaf_max);
+	}
+	if (!leaves || u->append)
+		return u->leaf_max;
+	share = DIV_ROUND_UP(nr, leaves);
+	return count_leaves(u, ranges, nr, share) == leaves ? share : u->leaf_max;
 }
 
 /* Write ranges to @rw and as many new leaves as they need, together [lo, hi). */
 static int write_leaves(struct rt_update *u, struct pdata_rw *rw,
 			const struct pdata_range *ranges, unsigned int nr, u64 lo, u64 hi)
 {
-	const unsigned int share = share_of(u, rw->data, ranges, nr);
-	unsigned int n, at = 0;
+	unsigned int n, share, at = 0;
 	int r;
 
+	/* One leaf is enough but for rare cases, so that its ranges are encoded once. */
+	u->kid[0] = (struct rt_kid){ .begin = lo, .block = rw->block };
+	u->nr_kid = 1;
+	if (fill_leaf(u, rw->data, ranges, nr, u->leaf_max, lo, hi) == nr)
+		return 0;
+
+	share = share_of(u, ranges, nr);
 	for (u->nr_kid = 0; ; ) {
 		if (u->nr_kid >= u->max_kid)
 			return -PDATA_E_LIMIT;
@@ -404,12 +460,12 @@ static int neighbour_take(struct rt_update *u, int side, const struct rt_at *at,
 }
 
 /* Put the result and a neighbour's ranges together in u->old, if they fit well. */
-static bool merge_leaves(struct rt_update *u, struct pdata_range_leaf_disk *leaf,
-			 const struct pdata_range_leaf_disk *neighbour, int side)
+static bool merge_leaves(struct rt_update *u, const struct pdata_range_leaf_disk *neighbour,
+			 int side)
 {
 	const struct pdata_rt_out *out = &u->out;
 	struct pdata_range *all = u->old;
-	unsigned int nr, border;
+	unsigned int nr, border, bytes;
 
 	if (pdata_rt_decode(neighbour, all, &nr) || nr + out->nr > PDATA_LEAF_MAX_RECORDS)
 		return false;
@@ -427,12 +483,13 @@ static bool merge_leaves(struct rt_update *u, struct pdata_range_leaf_disk *leaf
 		memmove(all + border, all + border + 1, (nr - border) * sizeof(*all));
 	}
 	u->nr_old = nr;
-	return fits(u, leaf, all, nr, 3);
+	return encode(u, all, nr, nr, NULL, &bytes) == nr && within(u, nr, bytes, 3);
 }
 
 /* Write the result, together with a neighbour's ranges if it has become small. */
 static int write_result(struct rt_update *u, struct pdata_rw *rw)
 {
+	const struct pdata_range_leaf_disk *leaf = rw->data;
 	const struct pdata_rt_out *out = &u->out;
 	u64 lo = u->bottom.lo, hi = u->bottom.hi;
 	struct rt_at at;
@@ -442,13 +499,15 @@ static int write_result(struct rt_update *u, struct pdata_rw *rw)
 
 	u->from = u->depth ? u->step[u->depth - 1].index : 0;
 	u->drop = 1;
-	if (!u->depth || u->bottom.level || !fits(u, rw->data, out->r, out->nr, 1))
-		return write_leaves(u, rw, out->r, out->nr, lo, hi);
+	r = write_leaves(u, rw, out->r, out->nr, lo, hi);
+	if (r || !u->depth || u->bottom.level || u->nr_kid > 1 ||
+	    !within(u, out->nr, le16_to_cpu(leaf->r.bytes), 1))
+		return r;
 
 	for (side = 1; side >= -1; side -= 2) {
 		if (!neighbour_open(u, u->depth, side, &at, &b))
 			continue;
-		joined = merge_leaves(u, rw->data, b.data, side);
+		joined = merge_leaves(u, b.data, side);
 		pdata_view_release(&u->v, &b);
 		if (!joined)
 			continue;
@@ -458,7 +517,7 @@ static int write_result(struct rt_update *u, struct pdata_rw *rw)
 		u->rt->leaves--;
 		return write_leaves(u, rw, u->old, u->nr_old, lo, hi);
 	}
-	return write_leaves(u, rw, out->r, out->nr, lo, hi);
+	return 0;
 }
 
 /* ---- upward ---- */
@@ -688,7 +747,7 @@ static int update_reserve(struct rt_update *u, unsigned int nr)
 	const struct pdata_tm *tm = u->rt->tm;
 	u64 need;
 
-	u->out.max = old + 2 * nr + 2;
+	u->out.max = ranges_bound(u->rt, old, nr);
 	u->max_kid = PDATA_RANGE_FANOUT +
 		     DIV_ROUND_UP(u->out.max, min(u->leaf_max, u->codec->max_records));
 	u->out.r = kvmalloc_array(u->out.max, sizeof(*u->out.r), GFP_NOIO);

@@ -35,13 +35,19 @@ int __must_check pdata_rt_emit(struct pdata_rt_out *out, const struct pdata_rang
 
 struct pdata_rt_ops {
 	u16 codec;		/* new leaves are written with it */
+	/*
+	 * Whatever a change covers becomes at most one range. Otherwise it may
+	 * become as many as there were, and one more for each hole.
+	 */
+	bool overwrites;
 
 	/*
 	 * Combine a leaf's ranges with changes (both sorted, disjoint in
 	 * themselves, changes clipped to the leaf) and emit the result. Called
 	 * exactly once for each change. What a change's kind and tag mean is
 	 * the implementation's matter. A failure fails the transaction. @out
-	 * has room for nr_old + 2 * nr_change + 2 records at least.
+	 * has room for nr_old + 2 * nr_change + 2 records at least, if not
+	 * @overwrites for 2 * nr_old + 3 * nr_change + 2.
 	 */
 	int (*apply)(struct pdata_rt *rt, const struct pdata_range *old, unsigned int nr_old,
 		     const struct pdata_range *change, unsigned int nr_change,

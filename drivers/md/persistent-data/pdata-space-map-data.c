@@ -175,7 +175,7 @@ static int sm_unreadable(struct pdata_rt *rt, u64 lo, u64 hi, int err,
 }
 
 static const struct pdata_rt_ops sm_ops = {
-	.codec = PDATA_CODEC_SM_PLAIN,
+	.codec = PDATA_CODEC_SM_PACKED,
 	.apply = sm_apply,
 	.inc = sm_no_count,
 	.dec = sm_no_count,
@@ -323,19 +323,50 @@ static u64 internal_bound(const struct pdata_sm_data *sm)
 }
 
 /*
- * Three bounds, the least of which holds. With u(m) blocks a step of m changes:
- * each segment may be a step of its own. Each leaf is at most one step with
- * u(1), one split that comes early (no more than u(1) + 1), and its share of
- * what full chunks take. All of the tree may be copied and each leaf and node
- * split once, besides those chunks.
+ * Leaves that L leaves become when @nr segments change, less L. Two bounds.
+ *
+ * Each step, of which there is one for each leaf and another one where a chunk
+ * ends within a leaf, leaves no more records than there were, two more for each
+ * segment (one at each end that cuts a record, or one in a hole, if segments
+ * are taken as they were logged) and two; each leaf but the last that a step
+ * writes holds max_records.
+ *
+ * And: a group of records that a segment covers costs what it did before, but
+ * for five bytes of a wider base. Growing by no more than that, a full leaf
+ * becomes two. For that and for being too many records it becomes three at
+ * most; and for each segment, leaves together grow by codec->growth.
+ */
+static u64 more_leaves(const struct pdata_sm_data *sm, u64 nr, u64 chunks)
+{
+	const struct pdata_codec *codec = pdata_codec_find(sm->rt.ops->codec);
+	const unsigned int limit = sm->rt.tm->limits.leaf_max ? : PDATA_LEAF_MAX_RECORDS;
+	const u64 most = min(limit, codec->most_records), least = min(limit, codec->max_records);
+	const u64 steps = sm->leaves + chunks;
+	const u64 by_count = DIV_ROUND_UP_ULL(steps * (most + 2) + 2 * nr, least);
+	const u64 grown = DIV_ROUND_UP_ULL(nr * codec->growth, PDATA_LEAF_PAYLOAD - codec->waste);
+
+	if (!codec->growth || least < codec->max_records)
+		return by_count;
+	return min(by_count, 3 * steps + grown);
+}
+
+/*
+ * All of the tree may be copied, each internal node split, and new leaves need
+ * new nodes; the last step wants to see its own bound free besides.
  */
 u64 pdata_sm_data_apply_blocks(const struct pdata_sm_data *sm, size_t nr)
 {
+	const unsigned int limit = sm->rt.tm->limits.fanout;
+	const unsigned int fanout = limit ? clamp_t(unsigned int, limit, 2, PDATA_RANGE_FANOUT) :
+					    PDATA_RANGE_FANOUT;
 	const u64 chunks = DIV_ROUND_UP((u64)nr, SM_CHUNK);
-	const u64 bulk = chunks * pdata_rt_update_blocks(&sm->rt, min_t(u64, nr, SM_CHUNK));
-	const u64 one = pdata_rt_update_blocks(&sm->rt, 1);
-	const u64 some = (sm->leaves + 1) * (2 * one + 1) + bulk;
-	const u64 all = 2 * (sm->leaves + internal_bound(sm)) + bulk;
+	u64 more, blocks;
 
-	return min(nr * one, min(some, all));
+	if (!nr)
+		return 0;
+	more = more_leaves(sm, nr, chunks);
+	blocks = sm->leaves + more + 2 * internal_bound(sm);
+	/* Nodes are left half full at least when they are split. */
+	blocks += DIV_ROUND_UP_ULL(2 * more, fanout - 1);
+	return blocks + pdata_rt_update_blocks(&sm->rt, min_t(u64, nr, SM_CHUNK));
 }
