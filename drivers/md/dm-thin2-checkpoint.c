@@ -114,20 +114,25 @@ u64 thin2_reserve_blocks(struct thin2_md *md)
 }
 
 /*
- * How many records may be un-merged at once. Each may copy a shared leaf,
- * split it and change the space map: three blocks, but no more than there are
- * leaves, beside what the records themselves fill.
+ * How many records may be un-merged at once: the most that one of three bounds
+ * allows. Each may copy a shared leaf, split it and split one of the space map,
+ * and make those leaves grow by a few hundred bytes: four blocks. Copies and
+ * splits are no more than there are leaves, growth is less than half a block. And leaves in which all has grown as wide as
+ * it can, eight for one, hold all their records besides those that are new, of
+ * which 25 find place in a block.
  */
 static void update_admission(struct thin2_md *md)
 {
 	u64 free = pdata_sm_free(&md->tm.sm, true), reserve = thin2_reserve_blocks(md);
-	u64 budget, sparse, dense = 0, trees = 3 * md->tm.sm.used;
+	u64 budget, admit, used = md->tm.sm.used;
 
 	budget = free > reserve + 16 ? free - reserve - 16 : 0;
-	sparse = budget * 30 / 91;		/* n records: 3 n + n / 30 blocks */
-	if (budget > trees)
-		dense = (budget - trees) * 30;	/* all leaves and n / 30 blocks */
-	WRITE_ONCE(md->admit, max(sparse, dense));
+	admit = budget / 4;
+	if (budget > 3 * used)
+		admit = max(admit, (budget - 3 * used) * 2);
+	if (budget > 8 * used)
+		admit = max(admit, (budget - 8 * used) * 25);
+	WRITE_ONCE(md->admit, admit);
 }
 
 static int write_details(struct thin2_md *md)

@@ -153,7 +153,7 @@ int __must_check thin2_end_step(struct thin2_md *md, int r);
 int __must_check thin2_step_room(struct thin2_md *md, u64 blocks);
 u64 thin2_reserve_blocks(struct thin2_md *md);
 /* Count changes that a merge step of @changes can make. */
-size_t thin2_step_entries(unsigned int changes);
+size_t thin2_step_entries(const struct thin2_md *md, unsigned int changes);
 /* Blocks that such a step and the commit behind it can allocate. */
 u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes);
 

@@ -175,7 +175,8 @@ static int map_unreadable(struct pdata_rt *rt, u64 lo, u64 hi, int err,
 }
 
 static const struct pdata_rt_ops map_ops = {
-	.codec = PDATA_CODEC_MAP_PLAIN,
+	.codec = PDATA_CODEC_MAP_PACKED,
+	.overwrites = true,
 	.apply = map_apply,
 	.inc = map_inc,
 	.dec = map_dec,
@@ -232,15 +233,34 @@ static int merge_prepare(struct thin2_dev *th)
 	return 0;
 }
 
-/*
- * A step copies at most two shared leaves, its own and one that it is joined
- * with; the changes may replace all of a leaf's ranges and cut some in two.
- */
-size_t thin2_step_entries(unsigned int changes)
+/* Most ranges that a leaf of a mapping tree can hold. */
+static unsigned int leaf_ranges(const struct thin2_md *md)
 {
-	const struct pdata_codec *codec = pdata_codec_find(PDATA_CODEC_MAP_PLAIN);
+	const unsigned int most = pdata_codec_find(map_ops.codec)->most_records;
+	const unsigned int limit = md->tm.limits.leaf_max;
 
-	return 3 * codec->most_records + 3 * (size_t)changes;
+	return limit ? min(limit, most) : most;
+}
+
+/*
+ * Entries that a step makes: at most one shared leaf is copied (a neighbour that
+ * is joined is not shared); changes take away what they cover of it and map
+ * what is between and beneath.
+ */
+size_t thin2_step_entries(const struct thin2_md *md, unsigned int changes)
+{
+	return 3 * leaf_ranges(md) + 3 * (size_t)changes;
+}
+
+/*
+ * ... and what is left of them when they are netted, in ends of net changes: a
+ * range of the copied leaf has two. Where a change takes it away again, both
+ * entries are gone; where it takes a part, it adds the change's ends at most.
+ * What a change maps has two more.
+ */
+static size_t step_net(const struct thin2_md *md, unsigned int changes)
+{
+	return leaf_ranges(md) + 3 * (size_t)changes;
 }
 
 u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes)
@@ -250,8 +270,7 @@ u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes)
 
 	thin2_rt_init_details(md, &none, &rt);
 	return pdata_rt_update_blocks(&rt, changes) + thin2_details_blocks(md) +
-	       pdata_sm_data_apply_blocks(&md->data_sm,
-					  count_log(md)->nr + thin2_step_entries(changes));
+	       pdata_sm_data_apply_blocks(&md->data_sm, count_log(md)->nr + step_net(md, changes));
 }
 
 /* Room for a step; *changes is how many it may take. */
@@ -271,7 +290,7 @@ static int merge_room(struct thin2_md *md, unsigned int *changes)
 			r = thin2_step_room(md, thin2_step_blocks(md, *changes));
 	}
 	/* Last, because a commit ends all reservations. */
-	return r ? r : pdata_count_log_reserve(count_log(md), thin2_step_entries(*changes));
+	return r ? r : pdata_count_log_reserve(count_log(md), thin2_step_entries(md, *changes));
 }
 
 static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
@@ -449,7 +468,7 @@ static u64 delete_blocks(struct thin2_md *md, size_t entries)
  */
 static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned int leaves)
 {
-	const size_t each = pdata_codec_find(PDATA_CODEC_MAP_PLAIN)->most_records;
+	const size_t each = leaf_ranges(md);
 	struct pdata_rt rt;
 	int r;
 

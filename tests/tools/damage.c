@@ -12,6 +12,7 @@
  *	damage FILE get BLOCK OFFSET SIZE	a little-endian number
  *	damage FILE set BLOCK OFFSET SIZE VALUE	... and fix the checksum
  *	damage FILE copy FROM TO	a whole block, unchanged: a misdirected write
+ *	damage FILE plain BLOCK		rewrite a leaf with records of a fixed size
  */
 #include "dm-thin2-metadata.h"
 #include "io-file.h"
@@ -208,6 +209,31 @@ static void copy(u64 from, u64 to)
 	write_block(to, data);
 }
 
+/* Of packed records no single field can be set. Both codecs may be met in a tree. */
+static void plain(u64 block)
+{
+	static struct pdata_range_leaf_disk d __aligned(4096);
+	static struct pdata_range r[PDATA_LEAF_MAX_RECORDS];
+	const struct pdata_codec *codec;
+	unsigned int nr, bytes;
+
+	read_block(block, &d);
+	codec = pdata_codec_find(le16_to_cpu(d.r.codec));
+	nr = le16_to_cpu(d.r.nr);
+	if (!codec || codec->decode(d.payload, le16_to_cpu(d.r.bytes), nr, le64_to_cpu(d.r.lo),
+				    le64_to_cpu(d.r.hi), r))
+		die("decode", -PDATA_E_CONTENT);
+	codec = pdata_codec_find(nr && r[0].kind == PDATA_RANGE_COUNT ? PDATA_CODEC_SM_PLAIN :
+									PDATA_CODEC_MAP_PLAIN);
+	memset(d.payload, 0, sizeof(d.payload));
+	if (codec->encode(r, nr, nr, d.payload, sizeof(d.payload), &bytes) != nr)
+		die("encode", -PDATA_E_LIMIT);
+	d.r.codec = cpu_to_le16(codec->id);
+	d.r.bytes = cpu_to_le16(bytes);
+	d.h.csum = cpu_to_le32(crc32c(~0u, (u8 *)&d + 4, PDATA_BLOCK_SIZE - 4));
+	write_block(block, &d);
+}
+
 static void answer(u64 v)
 {
 	printf("%llu\n", (unsigned long long)v);
@@ -235,6 +261,8 @@ static void obey(int nr, char **a)
 		answer(get(number(a[1]), number(a[2]), number(a[3])));
 	else if (nr == 5 && !strcmp(cmd, "set"))
 		set(number(a[1]), number(a[2]), number(a[3]), number(a[4]));
+	else if (nr == 2 && !strcmp(cmd, "plain"))
+		plain(number(a[1]));
 	else if (nr == 3 && !strcmp(cmd, "copy"))
 		copy(number(a[1]), number(a[2]));
 	else

@@ -177,6 +177,10 @@ t "too high a count can be ignored" 0 thin2_check --ignore-non-fatal-errors x.md
 
 # First record of the first leaf of the data space map: begin, uid, vbegin, len, count.
 sm=$(damage deep.md leaf "$(damage deep.md root data)")
+cp deep.md packed.md
+damage deep.md plain "$sm"
+damage deep.md plain "$leaf"
+t "leaves with records of a fixed size" 0 thin2_check deep.md
 begin=$(damage deep.md get "$sm" 96 8)
 count=$(damage deep.md get "$sm" 124 4)
 cp deep.md x.md
@@ -227,6 +231,9 @@ bad "owner" "range leaf, block $leaf" owner
 cp deep.md x.md
 damage x.md set "$leaf" 32 8 100000
 bad "generation" "range leaf, block $leaf" generation
+cp packed.md x.md
+damage x.md set "$leaf" 104 1 255
+bad "packed records" "range leaf, block $leaf" payload
 cp deep.md x.md
 damage x.md set "$leaf" 103 1 9
 bad "kind of a range" "range leaf, block $leaf" payload
@@ -272,7 +279,9 @@ cp x.md y.md
 damage x.md set "$journal" $((112 + 32 + 16)) 8 "$(damage x.md get "$journal" $((112 + 16)) 8)"
 bad "two records map the same data" "journal, thin 1" "two changes map the same data"
 cp y.md x.md
-phys=$(damage x.md get "$(damage x.md leaf "$(damage x.md root 1)")" 104 8)
+leaf=$(damage x.md leaf "$(damage x.md root 1)")
+damage x.md plain "$leaf"
+phys=$(damage x.md get "$leaf" 104 8)
 damage x.md set "$journal" $((112 + 16)) 8 $((phys + 5))
 bad "a record maps data in use" "journal, thin 1" "data units $((phys + 5)).." "uses elsewhere"
 cp y.md x.md
