@@ -414,12 +414,16 @@ static int operation_begin(struct thin2_md *md, bool needs_space)
 
 	if (r || !needs_space)
 		return r;
-	if (has_room(md))
-		return 0;
-	r = thin2_checkpoint_locked(md);
-	if (r)
-		return r;
-	return has_room(md) ? 0 : -PDATA_E_META_NOSPC;
+	while (!has_room(md)) {
+		bool deleting = md->nr_deleting;
+
+		r = thin2_checkpoint_locked(md);
+		if (r)
+			return r;
+		if (!deleting && !has_room(md))
+			return -PDATA_E_META_NOSPC;
+	}
+	return 0;
 }
 
 /* End a message: commit what it did, or give up on a transaction left half done. */

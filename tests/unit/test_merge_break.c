@@ -46,7 +46,7 @@ static const struct thin2_md_ops ops = {
 
 static void open_pool(struct fixture *f)
 {
-	static const struct pdata_limits limits = { .btree_max = 8, .fanout = 4, .leaf_max = 16 };
+	static const struct pdata_limits limits = { .leaf_max = 32 };
 	struct thin2_md_params p = {
 		.io = &f->disk->io, .name = "break", .data_units = 64 * UNITS,
 		.data_block_size = 8, .ops = &ops, .context = f, .group_units = UNITS,
