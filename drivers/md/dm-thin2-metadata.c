@@ -255,6 +255,7 @@ static int activate(struct thin2_md *md, const struct thin2_md_params *p)
 	memset(md->sb.hold, 0, sizeof(md->sb.hold));
 	md->sb.nr_holds = 0;
 	md->sb.flags &= ~PDATA_SB_CLEAN;
+	pdata_journal_cut(&md->journal, md->tm.generation, &md->sb);
 	md->sb.data_block_size = p->data_block_size;
 	if (p->data_units > md->sb.data_units) {
 		r = pdata_alloc_grow(&md->alloc, p->data_units);

@@ -177,6 +177,9 @@ static void world_reopen(struct world *w)
 	w->durable = last;
 	w->outstanding = 0;
 	w->dips = 0;
+	/* An activation's first superblock, before any block is written. */
+	pdata_journal_cut(&w->j, ++w->sb.generation, &w->sb);
+	pdata_journal_advance(&w->j, &w->sb);
 	check_room(w);
 }
 
@@ -593,6 +596,37 @@ static void torn_batch_stays_cut(void **state)
 	world_exit(&w);
 }
 
+/*
+ * Two torn writes of one block, with an activation between them, make a whole
+ * block of the first one's content: the second supplied the zeroes.
+ */
+static void torn_block_stays_cut(void **state)
+{
+	static u8 old[PDATA_BLOCK_SIZE] __aligned(8), half[PDATA_BLOCK_SIZE] __aligned(8);
+	struct world w;
+
+	world_init(&w, 32, 4);
+	append_n(&w, 2);
+	assert_true(write_all(&w));
+	append_n(&w, 2);
+	assert_true(write_all(&w));
+
+	memcpy(old, sim_peek(w.disk, place(&w, 2)), sizeof(old));
+	assert_u64(le64_to_cpu(((struct pdata_journal_disk *)old)->seq), 2);
+	memcpy(half, old, sizeof(half));
+	memset(half + 512, 0xee, sizeof(half) - 512);
+	sim_poke(w.disk, place(&w, 2), half);
+	w.durable = 2;
+	world_reopen(&w);
+	assert_u64(w.nr, 2);
+
+	append_n(&w, 2);	/* not written yet when power fails, but its zeroes */
+	sim_poke(w.disk, place(&w, 2), old);
+	world_reopen(&w);
+	assert_u64(w.nr, 2);
+	world_exit(&w);
+}
+
 /* A block with the right sequences that was not written behind this predecessor. */
 static void chain_of_crcs(void **state)
 {
@@ -726,6 +760,7 @@ int main(void)
 		cmocka_unit_test(foreign_nonce),
 		cmocka_unit_test(clean_stop),
 		cmocka_unit_test(torn_batch_stays_cut),
+		cmocka_unit_test(torn_block_stays_cut),
 		cmocka_unit_test(chain_of_crcs),
 		cmocka_unit_test(reserve_is_enough),
 		cmocka_unit_test(buffers),

@@ -152,6 +152,8 @@ static void test_round_trip(void **state)
 	in.journal_tail = 8;
 	in.journal_tail_rec = 9;
 	in.journal_tail_crc = 10;
+	in.journal_cut = 11;
+	in.journal_cut_gen = 12;
 	in.time = 11;
 	in.details_root = 412;
 	in.deleting_root = 413;

@@ -133,8 +133,10 @@ struct pdata_superblock_disk {
 	__le64 transaction_id;
 	__le32 data_block_size;	/* last table's block size, sectors */
 	__le32 nr_holds;
+	__le64 journal_cut;	/* where replay ended last: blocks from here on are valid */
+	__le64 journal_cut_gen;	/* only if their generation is not below this */
 	struct pdata_hold_disk hold[PDATA_MAX_HOLDS];
-	__u8 reserved[4096 - 64 - 176 - 32 * 32];
+	__u8 reserved[4096 - 64 - 192 - 32 * 32];
 } __packed;
 
 /* ---- journal ---- */

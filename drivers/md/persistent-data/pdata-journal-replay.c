@@ -19,6 +19,12 @@
  * block at the tail must end behind journal_tail_rec, which is never less than
  * the next_rec of its time if the tail block did not exist yet.
  *
+ * Nor may block m itself come back: what its torn write left may be the start of
+ * a good block whose other sectors, zeroes perhaps, a torn write of the new
+ * block m supplies. So the first superblock of an activation, written before any
+ * block, says where replay ended and its own generation: blocks from there on
+ * are of the chain only if they are of that generation or a later one.
+ *
  * A block states in durable_seq what was durable when it was sealed. If the
  * chain ends at m and any block says that m was durable, m is damaged and
  * acknowledged records would be lost: that is no torn batch but an error.
@@ -101,6 +107,9 @@ static bool replay_continues(const struct replay *p)
 	u64 first = le64_to_cpu(d->first_rec);
 
 	if (le64_to_cpu(d->seq) != p->next_seq || le32_to_cpu(d->prev_crc) != p->crc)
+		return false;
+	if (p->next_seq >= p->sb->journal_cut &&
+	    le64_to_cpu(d->h.generation) < p->sb->journal_cut_gen)
 		return false;
 	if (p->next_seq == p->sb->journal_tail)
 		return first + le32_to_cpu(d->nr_records) > p->next_rec;

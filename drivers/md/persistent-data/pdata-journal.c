@@ -428,6 +428,16 @@ void pdata_journal_advance(struct pdata_journal *j, const struct pdata_super *sb
 	spin_unlock_irqrestore(&j->lock, flags);
 }
 
+void pdata_journal_cut(struct pdata_journal *j, u64 generation, struct pdata_super *sb)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&j->lock, flags);
+	sb->journal_cut = j->head_seq;
+	sb->journal_cut_gen = generation;
+	spin_unlock_irqrestore(&j->lock, flags);
+}
+
 unsigned int pdata_journal_fill(struct pdata_journal *j)
 {
 	unsigned long flags;

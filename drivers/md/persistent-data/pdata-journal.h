@@ -184,6 +184,13 @@ void pdata_journal_tail(struct pdata_journal *j, u64 rec, struct pdata_super *sb
  */
 void pdata_journal_advance(struct pdata_journal *j, const struct pdata_super *sb);
 
+/*
+ * Replay is done: say in @sb, whose generation will be @generation and which is
+ * made durable before any block is written, where it ended. What is left there
+ * of blocks that it did not accept never counts again.
+ */
+void pdata_journal_cut(struct pdata_journal *j, u64 generation, struct pdata_super *sb);
+
 /* Share of the ring in use, 0..100. Any context. */
 unsigned int pdata_journal_fill(struct pdata_journal *j);
 /* More than half of the memory buffers wait to be written. Any context. */

@@ -55,6 +55,8 @@ void pdata_super_pack(const struct pdata_super *sb, struct pdata_superblock_disk
 	d->journal_tail = cpu_to_le64(sb->journal_tail);
 	d->journal_tail_rec = cpu_to_le64(sb->journal_tail_rec);
 	d->journal_tail_crc = cpu_to_le32(sb->journal_tail_crc);
+	d->journal_cut = cpu_to_le64(sb->journal_cut);
+	d->journal_cut_gen = cpu_to_le64(sb->journal_cut_gen);
 	d->time = cpu_to_le32(sb->time);
 	d->details_root = cpu_to_le64(sb->details_root);
 	d->deleting_root = cpu_to_le64(sb->deleting_root);
@@ -99,6 +101,8 @@ void pdata_super_unpack(const struct pdata_superblock_disk *d, struct pdata_supe
 	sb->journal_tail = le64_to_cpu(d->journal_tail);
 	sb->journal_tail_rec = le64_to_cpu(d->journal_tail_rec);
 	sb->journal_tail_crc = le32_to_cpu(d->journal_tail_crc);
+	sb->journal_cut = le64_to_cpu(d->journal_cut);
+	sb->journal_cut_gen = le64_to_cpu(d->journal_cut_gen);
 	sb->time = le32_to_cpu(d->time);
 	sb->details_root = le64_to_cpu(d->details_root);
 	sb->deleting_root = le64_to_cpu(d->deleting_root);

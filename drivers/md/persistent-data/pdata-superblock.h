@@ -38,6 +38,8 @@ struct pdata_super {
 	u64 journal_tail;
 	u64 journal_tail_rec;
 	u32 journal_tail_crc;
+	u64 journal_cut;
+	u64 journal_cut_gen;
 	u32 time;
 	u64 details_root;
 	u64 deleting_root;
