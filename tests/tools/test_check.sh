@@ -56,9 +56,9 @@ home=$(damage x.md super)
 damage x.md set "$slot" $((64 + 4 * (details % 1008))) 4 2
 for i in "$home" 511; do
 	damage x.md set "$i" 236 4 1
-	damage x.md set "$i" 240 8 "$details"
-	damage x.md set "$i" 256 8 "$(damage x.md get "$home" 32 8)"
-	damage x.md set "$i" 268 4 2
+	damage x.md set "$i" 256 8 "$details"
+	damage x.md set "$i" 272 8 "$(damage x.md get "$home" 32 8)"
+	damage x.md set "$i" 284 4 2
 done
 t "held checkpoint is in order" 0 thin2_check x.md
 t "-m" 0 thin2_check -m x.md
