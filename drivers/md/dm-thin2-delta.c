@@ -4,6 +4,7 @@
  * not in the tree yet, and what such a list amounts to.
  */
 #include "dm-thin2-internal.h"
+#include "persistent-data/pdata-sort.h"
 
 void thin2_delta_list_init(struct thin2_delta_list *l, unsigned int tag)
 {
@@ -53,7 +54,7 @@ u64 thin2_delta_list_free(struct thin2_delta_list *l)
  * were allocated, recorded and superseded before any merge saw them.
  */
 struct sweep {
-	const struct thin2_delta **rec;	/* sorted by vbegin */
+	struct sweep_rec *rec;		/* sorted by where they begin */
 	u64 *accounted;			/* for rec[i]: won or dead up to here */
 	u32 *heap;			/* indices of rec, newest record on top */
 	unsigned int nr;
@@ -61,19 +62,28 @@ struct sweep {
 	struct thin2_net *net;
 };
 
-static int cmp_delta(const void *a, const void *b)
-{
-	const struct thin2_delta *x = *(const struct thin2_delta **)a;
-	const struct thin2_delta *y = *(const struct thin2_delta **)b;
+/* What sorting and sweeping look at, side by side; records are all over memory. */
+struct sweep_rec {
+	u64 begin;
+	u64 end;
+	u64 seq;
+	const struct thin2_delta *d;
+};
 
-	if (x->vbegin != y->vbegin)
-		return x->vbegin < y->vbegin ? -1 : 1;
+static_assert(!offsetof(struct sweep_rec, begin));	/* the key */
+
+static int cmp_rec(const void *a, const void *b)
+{
+	const struct sweep_rec *x = a, *y = b;
+
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
 	return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
 static bool heap_newer(const struct sweep *s, unsigned int a, unsigned int b)
 {
-	return s->rec[s->heap[a]]->seq > s->rec[s->heap[b]]->seq;
+	return s->rec[s->heap[a]].seq > s->rec[s->heap[b]].seq;
 }
 
 static void heap_push(struct sweep *s, u32 index)
@@ -131,7 +141,7 @@ static void delta_to_range(const struct thin2_delta *d, u64 begin, u64 end,
 
 static void add_dead(struct sweep *s, u32 index, u64 to)
 {
-	const struct thin2_delta *d = s->rec[index];
+	const struct thin2_delta *d = s->rec[index].d;
 
 	if (d->kind == PDATA_REC_MAP && s->accounted[index] < to)
 		delta_to_range(d, s->accounted[index], to, &s->net->dead[s->net->nr_dead++]);
@@ -145,8 +155,8 @@ static void add_change(struct sweep *s, u32 index, u64 begin, u64 end)
 	add_dead(s, index, begin);
 	s->accounted[index] = end;
 	if (net->change_seq)
-		net->change_seq[net->nr] = s->rec[index]->seq;
-	delta_to_range(s->rec[index], begin, end, &net->change[net->nr++]);
+		net->change_seq[net->nr] = s->rec[index].seq;
+	delta_to_range(s->rec[index].d, begin, end, &net->change[net->nr++]);
 }
 
 static void sweep_run(struct sweep *s)
@@ -155,22 +165,22 @@ static void sweep_run(struct sweep *s)
 	u64 pos = 0, next;
 
 	while (i < s->nr || s->nr_heap) {
-		while (s->nr_heap && thin2_delta_end(s->rec[s->heap[0]]) <= pos) {
-			add_dead(s, s->heap[0], thin2_delta_end(s->rec[s->heap[0]]));
+		while (s->nr_heap && s->rec[s->heap[0]].end <= pos) {
+			add_dead(s, s->heap[0], s->rec[s->heap[0]].end);
 			heap_pop(s);
 		}
 		if (!s->nr_heap) {
 			if (i == s->nr)
 				break;
-			pos = s->rec[i]->vbegin;
+			pos = s->rec[i].begin;
 		}
-		while (i < s->nr && s->rec[i]->vbegin <= pos)
+		while (i < s->nr && s->rec[i].begin <= pos)
 			heap_push(s, i++);
-		next = thin2_delta_end(s->rec[s->heap[0]]);
+		next = s->rec[s->heap[0]].end;
 		if (next <= pos)
 			continue;
 		if (i < s->nr)
-			next = min(next, s->rec[i]->vbegin);
+			next = min(next, s->rec[i].begin);
 		add_change(s, s->heap[0], pos, next);
 		pos = next;
 	}
@@ -181,7 +191,7 @@ static bool any_overlap(const struct sweep *s)
 	unsigned int i;
 
 	for (i = 1; i < s->nr; i++)
-		if (s->rec[i]->vbegin < thin2_delta_end(s->rec[i - 1]))
+		if (s->rec[i].begin < s->rec[i - 1].end)
 			return true;
 	return false;
 }
@@ -217,10 +227,11 @@ static int sweep_init(struct sweep *s, const struct thin2_delta_list *l)
 	if (!s->rec || !s->accounted || !s->heap)
 		return -ENOMEM;
 	list_for_each_entry(d, &l->list, list)
-		s->rec[i++] = d;
-	sort(s->rec, s->nr, sizeof(*s->rec), cmp_delta, NULL);
+		s->rec[i++] = (struct sweep_rec){ d->vbegin, thin2_delta_end(d), d->seq, d };
+	/* Of records that begin at one place, the list has the older one first. */
+	pdata_sort(s->rec, s->nr, sizeof(*s->rec), PDATA_KEY_BITS, cmp_rec);
 	for (i = 0; i < s->nr; i++)
-		s->accounted[i] = s->rec[i]->vbegin;
+		s->accounted[i] = s->rec[i].begin;
 	return 0;
 }
 

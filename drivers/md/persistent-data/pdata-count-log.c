@@ -6,6 +6,7 @@
  * there is anything to do.
  */
 #include "pdata-count-log.h"
+#include "pdata-sort.h"
 
 #define COUNT_LOG_MIN		64u
 /* An emptied log keeps no more than this many entries of memory. */
@@ -106,74 +107,13 @@ static int end_cmp(const void *a, const void *b)
 	return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* Shorter logs are sorted in place. */
-#define RADIX_MIN	256u
-#define RADIX_BITS	11
-#define RADIX_DIGITS	BIT(RADIX_BITS)
-
-static u64 entry_key(const void *entry)
+/* By the unit that entries begin with. */
+static void sort_units(void *base, size_t nr, size_t size,
+		       int (*cmp)(const void *a, const void *b))
 {
 	static_assert(!offsetof(struct pdata_count_change, begin));
 	static_assert(!offsetof(struct count_end, end));
-	return *(const u64 *)entry;
-}
-
-/* Order @nr entries by one digit of their key. False if all have the same: nothing is done. */
-static bool radix_pass(const u8 *from, u8 *to, size_t nr, size_t size, unsigned int shift,
-		       size_t *place)
-{
-	size_t i, n, sum = 0;
-	unsigned int d;
-
-	memset(place, 0, RADIX_DIGITS * sizeof(*place));
-	for (i = 0; i < nr; i++)
-		place[(entry_key(from + i * size) >> shift) % RADIX_DIGITS]++;
-	if (place[(entry_key(from) >> shift) % RADIX_DIGITS] == nr)
-		return false;
-	for (d = 0; d < RADIX_DIGITS; d++) {
-		n = place[d];
-		place[d] = sum;
-		sum += n;
-	}
-	for (i = 0; i < nr; i++) {
-		d = (entry_key(from + i * size) >> shift) % RADIX_DIGITS;
-		memcpy(to + place[d]++ * size, from + i * size, size);
-	}
-	return true;
-}
-
-/* False without memory: nothing is done. */
-static bool radix_sort(void *base, size_t nr, size_t size)
-{
-	size_t *place = kvmalloc_array(RADIX_DIGITS, sizeof(*place), GFP_NOIO | __GFP_NOWARN);
-	u8 *other = kvmalloc_array(nr, size, GFP_NOIO | __GFP_NOWARN);
-	u8 *from = base, *to = other;
-	unsigned int shift;
-
-	for (shift = 0; place && other && shift < 56; shift += RADIX_BITS)
-		if (radix_pass(from, to, nr, size, shift, place)) {
-			swap(from, to);
-			cond_resched();
-		}
-	if (place && other && from != base)
-		memcpy(base, other, nr * size);
-	kvfree(other);
-	kvfree(place);
-	return place && other;
-}
-
-/* By the u64 that entries begin with; units, so less than 2^56. */
-static void sort_if_needed(void *base, size_t nr, size_t size,
-			   int (*cmp)(const void *a, const void *b))
-{
-	const u8 *p = base;
-	size_t i;
-
-	for (i = 1; i < nr; i++, p += size)
-		if (cmp(p, p + size) > 0)
-			break;
-	if (i < nr && (nr < RADIX_MIN || !radix_sort(base, nr, size)))
-		sort(base, nr, size, cmp, NULL);
+	pdata_sort(base, nr, size, PDATA_KEY_BITS, cmp);
 }
 
 static struct count_end *ends_make(const struct pdata_count_log *log)
@@ -187,7 +127,7 @@ static struct count_end *ends_make(const struct pdata_count_log *log)
 		ends[i].end = change_end(&log->entry[i]);
 		ends[i].delta = log->entry[i].delta;
 	}
-	sort_if_needed(ends, log->nr, sizeof(*ends), end_cmp);
+	sort_units(ends, log->nr, sizeof(*ends), end_cmp);
 	return ends;
 }
 
@@ -288,7 +228,7 @@ int pdata_count_log_net(struct pdata_count_log *log,
 	*nr = 0;
 	if (!log->nr)
 		return 0;
-	sort_if_needed(log->entry, log->nr, sizeof(*log->entry), begin_cmp);
+	sort_units(log->entry, log->nr, sizeof(*log->entry), begin_cmp);
 	ends = ends_make(log);
 	if (!ends)
 		return -ENOMEM;

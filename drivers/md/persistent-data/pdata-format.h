@@ -23,6 +23,7 @@
 
 #define PDATA_FORMAT_VERSION	1
 #define PDATA_MAX_UNITS		(1ULL << 48)	/* of a volume and of a blob */
+#define PDATA_KEY_BITS		49		/* of a unit, or one past the last */
 #define PDATA_MAX_BLOCKS	(1ULL << 48)	/* of the metadata device */
 #define PDATA_MIN_BLOCKS	512u		/* 2 MiB, LVM's smallest */
 #define PDATA_UUID_SIZE		16
