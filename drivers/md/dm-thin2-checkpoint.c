@@ -140,7 +140,7 @@ static int write_details(struct thin2_md *md)
 	struct thin2_dev *th;
 	int r;
 
-	list_for_each_entry(th, &md->thins, list) {
+	list_for_each_entry(th, &md->touched, touched_list) {
 		if (!th->details_dirty)
 			continue;
 		r = thin2_details_write(md, &th->details);
@@ -160,7 +160,7 @@ static u64 journal_tail_rec(struct thin2_md *md)
 	unsigned long flags;
 
 	/* Records appended from here on are newer than @rec. */
-	list_for_each_entry(th, &md->thins, list) {
+	list_for_each_entry(th, thin2_changed(md), changed_list) {
 		spin_lock_irqsave(&th->lock, flags);
 		if (th->active.nr)
 			rec = min(rec, th->active.first_seq);
@@ -173,10 +173,10 @@ static u64 journal_tail_rec(struct thin2_md *md)
 
 static void publish_roots(struct thin2_md *md)
 {
-	struct thin2_dev *th;
+	struct thin2_dev *th, *tmp;
 	unsigned long flags;
 
-	list_for_each_entry(th, &md->thins, list) {
+	list_for_each_entry(th, &md->touched, touched_list) {
 		spin_lock_irqsave(&th->lock, flags);
 		if (th->base_root != th->details.root) {
 			th->base_root = th->details.root;
@@ -185,8 +185,10 @@ static void publish_roots(struct thin2_md *md)
 		spin_unlock_irqrestore(&th->lock, flags);
 	}
 	smp_store_release(&md->roots_gen, md->sb.generation);
-	list_for_each_entry(th, &md->thins, list)
+	list_for_each_entry_safe(th, tmp, &md->touched, touched_list) {
+		list_del_init(&th->touched_list);
 		thin2_merge_committed(th);
+	}
 }
 
 static int build_checkpoint(struct thin2_md *md)
@@ -262,16 +264,6 @@ void thin2_release(struct thin2_md *md, struct list_head *batch)
 
 /* ---- checkpoint and background ---- */
 
-/* Closed thins whose changes are all in the trees leave memory. */
-static void reap_thins(struct thin2_md *md)
-{
-	struct thin2_dev *th, *tmp;
-
-	list_for_each_entry_safe(th, tmp, &md->thins, list)
-		if (!th->open_count && !thin2_dev_is_dirty(th))
-			thin2_dev_destroy(th);
-}
-
 /* Merge what @th has now, once in a round; after a break, go on with it. */
 static int merge_round(struct thin2_dev *th, u64 round)
 {
@@ -292,7 +284,7 @@ static int merge_thins(struct thin2_md *md, u64 round)
 	struct thin2_dev *th;
 	int r;
 
-	list_for_each_entry(th, &md->thins, list) {
+	list_for_each_entry(th, thin2_changed(md), changed_list) {
 		r = merge_round(th, round);
 		if (r)
 			return r;
@@ -377,7 +369,7 @@ int thin2_checkpoint_locked(struct thin2_md *md)
 		WRITE_ONCE(md->may_free, true);
 		return thin2_end_step(md, r);
 	}
-	reap_thins(md);
+	thin2_forget_unchanged(md);
 	return 0;
 }
 

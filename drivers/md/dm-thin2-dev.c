@@ -115,7 +115,7 @@ static void uncharge(struct thin2_md *md, unsigned int nr)
 /* Charge one record of a write. Under th->lock. */
 static int credit_take(struct thin2_dev *th)
 {
-	lockdep_assert_held(&th->lock);
+	thin2_note_changed(th);
 	if (!th->credits) {
 		if (!charge_ahead(th->md))
 			return charge_one(th->md, false);
@@ -391,6 +391,7 @@ static int unmap_step(struct thin2_dev *th, u64 *pos, u64 end, bool zero)
 	r = charge_one(th->md, true);
 	if (!r) {
 		spin_lock_irqsave(&th->lock, flags);
+		thin2_note_changed(th);
 		r = unmap_step_locked(th, pos, end, zero, d, &used);
 		spin_unlock_irqrestore(&th->lock, flags);
 		if (!used)
@@ -759,7 +760,7 @@ struct thin2_dev *thin2_dev_create(struct thin2_md *md, const struct thin2_detai
 	thin2_delta_list_init(&th->active, 1);
 	thin2_delta_list_init(&th->frozen, 2);
 	pdata_stream_init(&md->alloc, &th->stream);
-	list_add_tail(&th->list, &md->thins);
+	thin2_thins_add(th);
 	thin2_cache_add(th);
 	return th;
 }
@@ -775,9 +776,7 @@ void thin2_dev_destroy(struct thin2_dev *th)
 	u64 nr;
 
 	thin2_cache_del(th);
-	list_del(&th->list);
-	if (th->details_dirty)
-		th->md->nr_touched--;
+	thin2_thins_del(th);
 	pdata_stream_exit(&th->md->alloc, &th->stream);
 	spin_lock_irqsave(&th->lock, flags);
 	thin2_credits_return(th);

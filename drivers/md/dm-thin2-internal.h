@@ -43,14 +43,6 @@ static inline u64 thin2_delta_end(const struct thin2_delta *d)
 	return d->vbegin + d->len;
 }
 
-/* th->details must be written by the next commit. Under meta_lock. */
-static inline void thin2_details_touch(struct thin2_dev *th)
-{
-	if (!th->details_dirty)
-		th->md->nr_touched++;
-	th->details_dirty = true;
-}
-
 /*
  * Blocks that writing details entries in a commit may take: the paths of both
  * trees, copied and split, and for each thin touched a leaf.
@@ -71,8 +63,21 @@ int __must_check thin2_details_write(struct thin2_md *md, const struct thin2_det
 int __must_check thin2_details_read(struct thin2_md *md, u32 id, struct thin2_details *d);
 /* pdata_sm_data.freed */
 int thin2_data_freed(void *context, u64 begin, u64 len);
-/* In-memory thin of @id, or NULL. Under meta_lock. */
+
+/* ---- dm-thin2-thins.c; under meta_lock ---- */
+
+/* In-memory thin of @id, or NULL. */
 struct thin2_dev *thin2_dev_find(struct thin2_md *md, u32 id);
+void thin2_thins_add(struct thin2_dev *th);
+void thin2_thins_del(struct thin2_dev *th);
+/* th->details must be written by the next commit. */
+void thin2_details_touch(struct thin2_dev *th);
+/* @th has, or will have, a record. Under th->lock only, before it is appended. */
+void thin2_note_changed(struct thin2_dev *th);
+/* Thins with records, by changed_list; and some without. */
+struct list_head *thin2_changed(struct thin2_md *md);
+/* At the end of a checkpoint: those without leave the list; closed ones leave memory. */
+void thin2_forget_unchanged(struct thin2_md *md);
 
 /* ---- dm-thin2-dev.c ---- */
 

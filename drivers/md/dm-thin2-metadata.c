@@ -91,16 +91,6 @@ int thin2_details_write(struct thin2_md *md, const struct thin2_details *d)
 	return pdata_btree_insert(&md->details, d->id, &disk);
 }
 
-struct thin2_dev *thin2_dev_find(struct thin2_md *md, u32 id)
-{
-	struct thin2_dev *th;
-
-	list_for_each_entry(th, &md->thins, list)
-		if (th->id == id)
-			return th;
-	return NULL;
-}
-
 /* ---- opening ---- */
 
 static void fill_format(const struct thin2_md_params *p, struct pdata_super *sb)
@@ -289,6 +279,11 @@ static struct thin2_md *md_alloc(const struct thin2_md_params *p)
 	sema_init(&md->flush_sem, 1);
 	mutex_init(&md->cache_lock);
 	INIT_LIST_HEAD(&md->thins);
+	md->by_id = RB_ROOT;
+	INIT_LIST_HEAD(&md->touched);
+	INIT_LIST_HEAD(&md->changed);
+	INIT_LIST_HEAD(&md->noted);
+	spin_lock_init(&md->noted_lock);
 	INIT_LIST_HEAD(&md->cached);
 	md->fill_ranges = THIN2_FILL_RANGES;
 	return md;

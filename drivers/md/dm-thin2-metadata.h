@@ -147,6 +147,7 @@ struct thin2_dev {
 	struct thin2_delta_list active;
 	struct thin2_delta_list frozen;
 	unsigned int credits;		/* records reserved ahead */
+	bool noted;			/* is on md->noted or md->changed */
 	u64 last_seq;			/* of the last record appended */
 	u64 version;			/* entries were forgotten: fills in flight are stale */
 	bool waiter;			/* somebody met a pending range: wake() when one ends; also set without the lock */
@@ -156,6 +157,9 @@ struct thin2_dev {
 
 	/* Guarded by md->meta_lock. */
 	struct list_head list;		/* md->thins */
+	struct rb_node node;		/* md->by_id */
+	struct list_head touched_list;	/* md->touched, or empty */
+	struct list_head changed_list;	/* md->changed, or md->noted and md->noted_lock */
 	struct thin2_details details;	/* of the transaction being built */
 	bool details_dirty;
 	struct thin2_merge merge;
@@ -190,6 +194,11 @@ struct thin2_md {
 	struct pdata_sm_data data_sm;
 	struct pdata_super sb;		/* the next checkpoint's */
 	struct list_head thins;		/* struct thin2_dev in memory */
+	struct rb_root by_id;		/* the same */
+	struct list_head touched;	/* thins for the next commit */
+	struct list_head changed;	/* thins for the next checkpoint */
+	spinlock_t noted_lock;		/* nests in th->lock; guards noted */
+	struct list_head noted;		/* thins that belong to changed */
 	u64 merged_seq;			/* highest record merged, even partly */
 	u64 nr_decs;			/* events that may have ended somebody's sharing; READ_ONCE */
 	s64 merge_mapped;		/* units the merge step under way maps (+) or unmaps (-) */

@@ -149,6 +149,7 @@ static int restore_change(struct thin2_dev *th, const struct pdata_range *r, u64
 	d->kind = record_kind(r->kind);
 
 	spin_lock_irqsave(&th->lock, flags);
+	thin2_note_changed(th);
 	thin2_delta_list_add(&th->active, d, 0);
 	ret = pdata_rm_store(th->rm, r->begin, pdata_range_end(r), entry_value(th, r));
 	spin_unlock_irqrestore(&th->lock, flags);
