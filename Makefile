@@ -52,7 +52,7 @@ demo:
 	@tests/vm/demo.sh
 
 bench:
-	@tests/vm/setup.sh uml
+	@tests/vm/setup.sh bench uml
 	@tests/bench/run.sh
 
 bench-core:

@@ -22,7 +22,7 @@ bench=$(cd "$(dirname "$0")" && pwd)
 work=${1:?which work? (see the top of $0)}
 target=${2:-thin2}
 out=$TOP/build/bench/profile/$work-$target
-command -v perf >/dev/null || die "no perf: apt-get install linux-perf"
+command -v perf >/dev/null || die "no perf: tests/vm/setup.sh bench"
 mkdir -p "$out"
 rm -f "$out"/{kallsyms,go,stop,perf.data}
 mkdir -p "$TOP/build/bench"

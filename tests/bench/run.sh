@@ -48,7 +48,7 @@ wanted()
 
 out=$TOP/build/bench
 for tool in fio dmsetup perl; do
-	command -v $tool >/dev/null || die "no $tool: tests/vm/setup.sh vm61"
+	command -v $tool >/dev/null || die "no $tool: tests/vm/setup.sh bench"
 done
 
 mkdir -p "$out"

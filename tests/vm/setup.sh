@@ -10,7 +10,7 @@
 #   setup.sh [base|bench|vm61|vm612|uml|src|all]...     (default: all)
 #
 # base   compilers, libraries and tools for the module and userspace
-# bench  base, and what the benchmarks in userspace use
+# bench  base, and what the benchmarks use
 # vm61   base, and what boots Debian's 6.1 kernel under QEMU
 # vm612  vm61, and the 6.12 kernel of the backports
 # src    base, and an unpacked 7.x kernel source (checkpatch)
@@ -23,7 +23,7 @@ base_packages='build-essential bc flex bison libelf-dev libssl-dev pahole
 	sparse kmod cpio rsync xz-utils libcmocka-dev libexpat1-dev
 	libdevmapper-dev libaio-dev liburing-dev clang libclang-rt-14-dev
 	gnuplot-nox procps shellcheck perl python3-minimal'
-bench_packages='valgrind thin-provisioning-tools'
+bench_packages='valgrind thin-provisioning-tools fio dmsetup linux-perf'
 vm61_packages='qemu-system-x86 linux-image-amd64 linux-headers-amd64
 	busybox-static fio lvm2 dmsetup thin-provisioning-tools e2fsprogs
 	xfsprogs util-linux'
