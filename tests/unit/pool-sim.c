@@ -447,7 +447,7 @@ static int op_flush(struct pool_sim *ps)
 
 	ps->op = "flush";
 	model_flush_begin(ps);
-	r = thin2_flush(ps->md);
+	r = ps_flush(ps);
 	trace(ps, "flush: %d", r);
 	if (!r)
 		model_flushed(ps);

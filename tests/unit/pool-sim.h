@@ -104,6 +104,9 @@ int ps_close(struct pool_sim *ps);
  */
 int ps_step(struct pool_sim *ps);
 
+/* A FLUSH, by a worker or from map(). */
+int ps_flush(struct pool_sim *ps);
+
 /* Everything in flight completes. */
 void ps_drain(struct pool_sim *ps);
 
