@@ -117,9 +117,9 @@ u64 thin2_reserve_blocks(struct thin2_md *md)
  * How many records may be un-merged at once: the most that one of three bounds
  * allows. Each may copy a shared leaf, split it and split one of the space map,
  * and make those leaves grow by a few hundred bytes: four blocks. Copies and
- * splits are no more than there are leaves, growth is less than half a block. And leaves in which all has grown as wide as
- * it can, eight for one, hold all their records besides those that are new, of
- * which 25 find place in a block.
+ * splits are no more than there are leaves, growth is less than half a block.
+ * And leaves in which all has grown as wide as it can, eight for one, hold all
+ * their records besides those that are new, of which 25 find place in a block.
  */
 static void update_admission(struct thin2_md *md)
 {

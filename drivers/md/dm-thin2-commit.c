@@ -79,35 +79,20 @@ static void do_commits(struct work_struct *work)
 
 /* ---- from map() ---- */
 
-static void end_bios(struct bio_list *bios, blk_status_t status)
-{
-	struct bio *bio;
-
-	while ((bio = bio_list_pop(bios))) {
-		bio->bi_status = status;
-		bio_endio(bio);
-	}
-}
-
-/* @c belongs to the next one as soon as the flush has ended. */
+/* pool->commit belongs to the next one as soon as the flush has ended. */
 static void commit_end(struct thin2_pool *pool, int r)
 {
-	struct thin2_commit *c = &pool->commit;
-	struct pdata_journal_batch batch = c->batch;
-	struct bio_list bios = c->bios;
-	unsigned long flags;
+	struct pdata_journal_batch batch = pool->commit.batch;
+	struct bio *flush = pool->commit.flush;
 
-	trace_thin2_commit(bio_list_size(&bios), r);
-	atomic64_add(bio_list_size(&bios), &pool->nr_flushes);
+	trace_thin2_commit(1, r);
+	atomic64_inc(&pool->nr_flushes);
 	thin2_flush_end(pool->md, &batch, r);
 	if (r)
 		thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "a flush failed");
-	spin_lock_irqsave(&pool->commit_lock, flags);
-	if (!bio_list_empty(&pool->commits))
-		queue_work(pool->commit_wq, &pool->commit_work);
-	spin_unlock_irqrestore(&pool->commit_lock, flags);
-	/* With the last of them the pool may go away. */
-	end_bios(&bios, r ? BLK_STS_IOERR : BLK_STS_OK);
+	/* After it the pool may go away. */
+	flush->bi_status = r ? BLK_STS_IOERR : BLK_STS_OK;
+	bio_endio(flush);
 }
 
 static void commit_end_io(struct bio *bio)
@@ -132,8 +117,7 @@ static bool commit_now(struct thin2_pool *pool, struct bio *bio)
 	if (thin2_flush_try(md, THIN2_COMMIT_BLOCKS, &batch))
 		return false;
 	c->batch = batch;
-	bio_list_init(&c->bios);
-	bio_list_add(&c->bios, bio);
+	c->flush = bio;
 	nr = batch.end_seq - batch.first_seq;
 	if (nr)
 		pdata_io_bufio_submit(md->io, &c->bio, c->table, md->journal.vec, nr,

@@ -11,7 +11,9 @@
  *	  provisioned	a write of whole units into a hole, from map() itself
  *	  deferred	all else: dm-thin2-provision.c, in a worker
  *	discard, write zeroes		dm-thin2-discard.c, in a worker
- *	FLUSH, and FUA on its way back	dm-thin2-commit.c, in a worker
+ *	FLUSH				dm-thin2-commit.c: from map() itself if the
+ *					data device has no cache, else in a worker
+ *	FUA on its way back		dm-thin2-commit.c, in a worker
  *
  * Workers, each on a queue of its own, so that none keeps another waiting:
  *
@@ -103,10 +105,10 @@ struct thin2_inflight {
 /* Journal blocks that are written from map() at most; more are the worker's. */
 #define THIN2_COMMIT_BLOCKS	8
 
-/* A journal write that nobody waits for: its end completes the bios. */
+/* A journal write that nobody waits for: its end completes the FLUSH. */
 struct thin2_commit {
 	struct pdata_journal_batch batch;
-	struct bio_list bios;
+	struct bio *flush;
 	struct bio bio;
 	struct bio_vec table[THIN2_COMMIT_BLOCKS];
 };
