@@ -185,11 +185,13 @@ static int data_alloc_error(struct thin2_md *md, int r)
 
 static int write_begin_locked(struct thin2_dev *th, u64 unit, u64 limit, struct thin2_write *w)
 {
-	u64 value, end, len, pending;
+	u64 value, end = limit, len, pending;
+	struct thin2_entry e;
 	int r;
 
-	if (!pdata_rm_lookup(th->rm, unit, limit, &value, &end))
+	if (!pdata_rm_entry(th->rm, unit, &e.begin, &e.end, &e.value))
 		return -PDATA_E_MISS;
+	value = e.value;
 	if (pdata_rm_state(value) == PDATA_RM_PENDING) {
 		th->waiter = true;
 		return -PDATA_E_PENDING;
@@ -199,8 +201,10 @@ static int write_begin_locked(struct thin2_dev *th, u64 unit, u64 limit, struct 
 	if (pdata_rm_state(value) == exclusive_state(th))
 		return -PDATA_E_RETRY;
 
-	r = pdata_alloc_get(&th->md->alloc, &th->stream,
-			    min_t(u64, end - unit, PDATA_REC_MAX_LEN), &w->phys, &len);
+	/* It may go on in the next entries. */
+	if (e.end < limit)
+		pdata_rm_lookup(th->rm, unit, limit, &value, &end);
+	r = thin2_place(th, unit, min_t(u64, end - unit, PDATA_REC_MAX_LEN), &e, &w->phys, &len);
 	if (r)
 		return data_alloc_error(th->md, r);
 

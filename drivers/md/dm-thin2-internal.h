@@ -94,6 +94,22 @@ int __must_check thin2_ask_exclusive(struct thin2_dev *th, u64 unit, u64 *load);
 /* Give up what a thin has reserved ahead. Under th->lock. */
 void thin2_credits_return(struct thin2_dev *th);
 
+/* ---- dm-thin2-place.c ---- */
+
+/* An entry of the range map, its borders exact. */
+struct thin2_entry {
+	u64 begin;
+	u64 end;
+	u64 value;
+};
+
+/*
+ * Units for a write of up to @want from @unit on, where @e is now. Under th->lock.
+ * Errors as pdata_alloc_get().
+ */
+int __must_check thin2_place(struct thin2_dev *th, u64 unit, u64 want,
+			     const struct thin2_entry *e, u64 *phys, u64 *len);
+
 /* ---- dm-thin2-evict.c ---- */
 
 /* A lookup was here. Any context. */

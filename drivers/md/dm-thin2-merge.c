@@ -11,8 +11,8 @@
 
 /* Dirty blocks after which a long merge writes a checkpoint in between. */
 #define MERGE_MAX_DIRTY_BLOCKS	8192
-/* Cleaned under one hold of a thin's lock: records, entries of a record. */
-#define CLEAN_RECORDS		64u
+/* Cleaned under one hold of a thin's lock: changes, entries of a change. */
+#define CLEAN_CHANGES		64u
 #define CLEAN_ENTRIES		256u
 
 /* ---- what a leaf becomes ---- */
@@ -306,7 +306,7 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 		return r;
 	decs = md->nr_decs;
 	md->merge_mapped = 0;
-	r = pdata_rt_update(rt, m->change + m->pos, m->nr - m->pos, changes, &done);
+	r = pdata_rt_update(rt, m->change + m->pos, m->nr - m->pos, changes, &m->from, &done);
 	if (r)
 		return r;
 	WRITE_ONCE(th->own_decs, th->own_decs + (md->nr_decs - decs));
@@ -421,19 +421,20 @@ static void lock_break(struct thin2_dev *th, unsigned long *flags)
 	spin_lock_irqsave(&th->lock, *flags);
 }
 
+/* In order of the changes that were merged, of which there are fewer than records. */
 static void clean_entries(struct thin2_dev *th)
 {
-	const struct thin2_delta *d;
+	const struct thin2_merge *m = &th->merge;
 	unsigned long flags;
-	unsigned int n = 0;
-	u64 pos;
+	unsigned int i;
+	u64 pos, end;
 
 	spin_lock_irqsave(&th->lock, flags);
-	list_for_each_entry(d, &th->frozen.list, list) {
-		for (pos = d->vbegin; pos < thin2_delta_end(d);) {
-			pos = pdata_rm_clean(th->rm, pos, thin2_delta_end(d), th->frozen.tag,
-					     CLEAN_ENTRIES);
-			if (pos < thin2_delta_end(d) || !(++n % CLEAN_RECORDS))
+	for (i = 0; i < m->nr; i++) {
+		end = pdata_range_end(&m->change[i]);
+		for (pos = m->change[i].begin; pos < end;) {
+			pos = pdata_rm_clean(th->rm, pos, end, th->frozen.tag, CLEAN_ENTRIES);
+			if (pos < end || !((i + 1) % CLEAN_CHANGES))
 				lock_break(th, &flags);
 		}
 	}

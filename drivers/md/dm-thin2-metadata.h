@@ -105,9 +105,10 @@ struct thin2_delta_list {
 
 /* Progress of merging a frozen list; guarded by meta_lock. */
 struct thin2_merge {
-	struct pdata_range *change;	/* net, sorted; consumed from pos on */
+	struct pdata_range *change;	/* net, sorted */
 	unsigned int nr;
-	unsigned int pos;
+	unsigned int pos;		/* those below are in the tree, */
+	u64 from;			/* and this one's units below */
 	struct pdata_range *dead;	/* allocated and superseded before any merge */
 	unsigned int nr_dead;
 	u64 seq;			/* applied_seq when done */
@@ -217,6 +218,7 @@ struct thin2_md {
 	u64 max_dirty;			/* hard cap; READ_ONCE */
 	u64 admit;			/* records the metadata's free space allows; READ_ONCE */
 	unsigned int fill_ranges;	/* ranges read on a miss; READ_ONCE */
+	u32 chunk_units;		/* writes of less are placed by chunk; READ_ONCE */
 
 	struct mutex cache_lock;
 	struct list_head cached;	/* cache_lock: struct thin2_dev */
@@ -262,6 +264,18 @@ void thin2_md_abandon(struct thin2_md *md);
 
 /* Grow data and metadata to the devices' new sizes and commit. Shrinking: -PDATA_E_SHRUNK. */
 int __must_check thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks);
+
+/**
+ * thin2_set_placement - where new data is put
+ * @md: metadata
+ * @chunk_units: what is written piecemeal within so many aligned units of virtual
+ *	space lies together, if it can; 0 or 1 = in order of writing. Cut to a run.
+ * @erase_units: streams take aligned runs of so many units, a power of two;
+ *	0 = PDATA_RUN_UNITS
+ *
+ * What is mapped already stays where it is. Sleeps.
+ */
+void thin2_set_placement(struct thin2_md *md, u64 chunk_units, u64 erase_units);
 
 /* ---- operations of messages; durable on success, may sleep ---- */
 

@@ -325,59 +325,70 @@ void pdata_rm_flip(struct pdata_range_map *rm, u64 begin, u64 end, u64 value)
 		pdata_err("range [%llu, %llu) stays pending: error %d", begin, end, r);
 }
 
-/* Neighbouring entries of equal value that are about to become one. */
+/* Neighbouring entries that are about to become one clean one. */
 struct run {
 	u64 begin;
 	u64 end;
-	void *entry;
+	void *clean;		/* NULL: none */
 	unsigned int parts;
+	bool dirty;		/* some of them are not clean yet */
 };
 
-/* True if the tree was changed under a walk that is under way. */
-static bool run_join(struct pdata_range_map *rm, struct run *run)
+/* One store for each entry: needs no memory. */
+static void clean_each(struct pdata_range_map *rm, const struct run *run)
 {
-	unsigned int parts = run->parts;
-	int r = 0;
+	MA_STATE(mas, &rm->mt, run->begin, run->begin);
+	void *entry;
 
-	run->parts = 0;
-	if (parts > 1)
-		r = overwrite(rm, run->begin, run->end, run->entry);
-	return parts > 1 && !r;
+	while ((entry = mas_find(&mas, run->end - 1))) {
+		if (entry == run->clean)
+			continue;
+		narrow(&mas, mas.index, mas.last + 1);
+		WARN_ON_ONCE(store(rm, &mas, run->clean));
+	}
+}
+
+/* True if the tree was changed under a walk that is under way. */
+static bool run_finish(struct pdata_range_map *rm, struct run *run)
+{
+	const struct run r = *run;
+
+	run->clean = NULL;
+	if (!r.clean || (r.parts == 1 && !r.dirty))
+		return false;
+	if (r.parts > 1 && pdata_rm_can_join(xa_to_value(r.clean)) &&
+	    !overwrite(rm, r.begin, r.end, r.clean))
+		return true;
+	if (r.dirty)
+		clean_each(rm, &r);
+	return true;
 }
 
 /* The entry [begin, end) comes next. True as above. */
 static bool run_add(struct pdata_range_map *rm, struct run *run, u64 begin, u64 end,
-		    void *entry)
+		    void *entry, unsigned int tag)
 {
-	bool joined = false;
+	const bool dirty = pdata_rm_dirty(xa_to_value(entry)) == tag;
+	void *clean = dirty ? xa_mk_value(pdata_rm_set_dirty(xa_to_value(entry), 0)) : entry;
+	bool changed;
 
-	if (run->parts && run->end == begin && run->entry == entry) {
+	if (run->clean == clean && run->end == begin) {
 		run->end = end;
 		run->parts++;
+		run->dirty |= dirty;
 		return false;
 	}
-	joined = run_join(rm, run);
-	if (pdata_rm_can_join(xa_to_value(entry)))
-		*run = (struct run){ begin, end, entry, 1 };
-	return joined;
-}
-
-/* Give the entry that @mas has found another value. */
-static void *set_clean(struct pdata_range_map *rm, struct ma_state *mas, void *entry)
-{
-	void *clean = xa_mk_value(pdata_rm_set_dirty(xa_to_value(entry), 0));
-
-	narrow(mas, mas->index, mas->last + 1);
-	if (WARN_ON_ONCE(store(rm, mas, clean)))
-		return entry;
-	return clean;
+	changed = run_finish(rm, run);
+	if (dirty || pdata_rm_can_join(xa_to_value(entry)))
+		*run = (struct run){ begin, end, clean, 1, dirty };
+	return changed;
 }
 
 u64 pdata_rm_clean(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int tag,
 		   unsigned int max)
 {
 	MA_STATE(mas, &rm->mt, begin ? begin - 1 : 0, begin ? begin - 1 : 0);
-	struct run run = { .parts = 0 };
+	struct run run = { .clean = NULL };
 	u64 pos = begin, eb, ee;
 	void *entry;
 
@@ -389,15 +400,13 @@ u64 pdata_rm_clean(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int 
 		}
 		eb = mas.index;
 		ee = mas.last + 1;
-		if (pdata_rm_dirty(xa_to_value(entry)) == tag)
-			entry = set_clean(rm, &mas, entry);
-		if (run_add(rm, &run, eb, ee, entry))
+		if (run_add(rm, &run, eb, ee, entry, tag))
 			mas_set(&mas, ee);
 		pos = clamp(ee, pos, end);
 		if (ee > end)
 			break;
 	}
-	run_join(rm, &run);
+	run_finish(rm, &run);
 	return pos;
 }
 

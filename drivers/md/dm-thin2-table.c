@@ -8,7 +8,7 @@
  * Block size in sectors: what status figures count in, and a hint for where
  * new data goes; it may differ from one table to the next. Low water mark in
  * such blocks. Features: skip_block_zeroing, ignore_discard,
- * no_discard_passdown, read_only, error_if_no_space.
+ * no_discard_passdown, read_only, error_if_no_space, erase_size <sectors>.
  *
  * Loading a table opens the pool, or finds it open by another table of the
  * same device. What a table asks for comes into force when it is resumed.
@@ -18,7 +18,10 @@
 
 /* ---- features ---- */
 
-static const char * const feature_names[THIN2_NR_FEATURES] = {
+#define MIN_ERASE_SIZE		THIN2_UNIT_SECTORS
+#define MAX_ERASE_SIZE		THIN2_MAX_BLOCK_SIZE
+
+static const char * const flag_names[THIN2_NR_FLAGS] = {
 	"skip_block_zeroing",
 	"ignore_discard",
 	"no_discard_passdown",
@@ -28,7 +31,7 @@ static const char * const feature_names[THIN2_NR_FEATURES] = {
 
 static bool *feature_flag(struct thin2_features *f, unsigned int i)
 {
-	bool * const flags[THIN2_NR_FEATURES] = {
+	bool * const flags[THIN2_NR_FLAGS] = {
 		&f->skip_block_zeroing,
 		&f->ignore_discard,
 		&f->no_discard_passdown,
@@ -39,28 +42,50 @@ static bool *feature_flag(struct thin2_features *f, unsigned int i)
 	return flags[i];
 }
 
-static int parse_feature(struct thin2_pool_table *t, const char *name)
+static int parse_erase_size(struct thin2_pool_table *t, struct dm_arg_set *as,
+			    unsigned int *argc)
 {
-	struct dm_target *ti = t->ti;
-	unsigned int i;
+	const char *value = *argc ? dm_shift_arg(as) : NULL;
+	u32 sectors;
 
-	for (i = 0; i < THIN2_NR_FEATURES; i++)
-		if (!strcasecmp(name, feature_names[i]))
-			break;
-	if (i == THIN2_NR_FEATURES) {
-		ti->error = "Unrecognised pool feature requested";
-		DMERR("unknown pool feature '%s'", name);
+	if (value)
+		(*argc)--;
+	if (!value || kstrtou32(value, 10, &sectors) || !is_power_of_2(sectors) ||
+	    sectors < MIN_ERASE_SIZE || sectors > MAX_ERASE_SIZE) {
+		t->ti->error = "Invalid erase size";
+		DMERR("erase_size is '%s', expected a power of two from %u to %u sectors",
+		      value ? value : "", MIN_ERASE_SIZE, MAX_ERASE_SIZE);
 		return -EINVAL;
 	}
-	*feature_flag(&t->features, i) = true;
-	t->feature[t->nr_features++] = i;
+	t->features.erase_sectors = sectors;
 	return 0;
+}
+
+static int parse_feature(struct thin2_pool_table *t, struct dm_arg_set *as, unsigned int *argc)
+{
+	const char *name = dm_shift_arg(as);
+	unsigned int i;
+
+	(*argc)--;
+	for (i = 0; i < THIN2_NR_FLAGS; i++)
+		if (!strcasecmp(name, flag_names[i]))
+			break;
+	t->feature[t->nr_features++] = i;
+	if (i < THIN2_NR_FLAGS) {
+		*feature_flag(&t->features, i) = true;
+		return 0;
+	}
+	if (!strcasecmp(name, "erase_size"))
+		return parse_erase_size(t, as, argc);
+	t->ti->error = "Unrecognised pool feature requested";
+	DMERR("unknown pool feature '%s'", name);
+	return -EINVAL;
 }
 
 static int parse_features(struct thin2_pool_table *t, struct dm_arg_set *as)
 {
 	static const struct dm_arg args[] = {
-		{ 0, THIN2_NR_FEATURES, "Invalid number of pool feature arguments" },
+		{ 0, THIN2_MAX_FEATURE_ARGS, "Invalid number of pool feature arguments" },
 	};
 	struct dm_target *ti = t->ti;
 	unsigned int argc;
@@ -71,8 +96,8 @@ static int parse_features(struct thin2_pool_table *t, struct dm_arg_set *as)
 	r = dm_read_arg_group(args, as, &argc, &ti->error);
 	if (r)
 		return -EINVAL;
-	while (argc-- && !r)
-		r = parse_feature(t, dm_shift_arg(as));
+	while (argc && !r)
+		r = parse_feature(t, as, &argc);
 	if (!r && as->argc) {
 		ti->error = "More arguments than the number of features says";
 		r = -EINVAL;
@@ -378,6 +403,8 @@ static int pool_preresume(struct dm_target *ti)
 	WRITE_ONCE(pool->low_water_units, t->low_water_blocks *
 		   (t->block_sectors / THIN2_UNIT_SECTORS));
 	WRITE_ONCE(pool->low_meta_blocks, low_meta_blocks(pool));
+	thin2_set_placement(pool->md, t->block_sectors / THIN2_UNIT_SECTORS,
+			    t->features.erase_sectors / THIN2_UNIT_SECTORS);
 	set_first_mode(pool);
 out:
 	mutex_unlock(&pool->bind_lock);
@@ -461,14 +488,20 @@ static void pool_io_hints(struct dm_target *ti, struct queue_limits *limits)
 /* STATUSTYPE_TABLE */
 void thin2_pool_emit_table(struct thin2_pool_table *t, char *result, unsigned int maxlen)
 {
-	unsigned int sz = 0, i;
+	unsigned int nr_args = t->nr_features, sz = 0, i;
 	char meta[16], data[16];
+
+	for (i = 0; i < t->nr_features; i++)
+		nr_args += t->feature[i] == THIN2_NR_FLAGS;
 
 	DMEMIT("%s %s %u %llu %u ", format_dev_t(meta, t->meta_dev->bdev->bd_dev),
 	       format_dev_t(data, t->data_dev->bdev->bd_dev), t->block_sectors,
-	       t->low_water_blocks, t->nr_features);
+	       t->low_water_blocks, nr_args);
 	for (i = 0; i < t->nr_features; i++)
-		DMEMIT("%s ", feature_names[t->feature[i]]);
+		if (t->feature[i] < THIN2_NR_FLAGS)
+			DMEMIT("%s ", flag_names[t->feature[i]]);
+		else
+			DMEMIT("erase_size %u ", t->features.erase_sectors);
 }
 
 struct target_type thin2_pool_target = {

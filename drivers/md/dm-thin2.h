@@ -93,9 +93,11 @@ struct thin2_features {
 	bool no_discard_passdown;
 	bool read_only;
 	bool error_if_no_space;
+	u32 erase_sectors;		/* 0 = not given */
 };
 
-#define THIN2_NR_FEATURES	5
+#define THIN2_NR_FLAGS		5
+#define THIN2_MAX_FEATURE_ARGS	(THIN2_NR_FLAGS + 2)
 
 /* Bios issued to the data device and not completed, by epoch. */
 struct thin2_inflight {
@@ -204,8 +206,8 @@ struct thin2_pool_table {
 	u32 block_sectors;
 	u64 low_water_blocks;
 	struct thin2_features features;
-	unsigned int nr_features;	/* as they were given, */
-	u8 feature[THIN2_NR_FEATURES];	/* to be echoed */
+	unsigned int nr_features;	/* as they were given, THIN2_NR_FLAGS = erase_size, */
+	u8 feature[THIN2_MAX_FEATURE_ARGS];	/* to be echoed */
 	bool passdown;		/* asked for, and the data device can */
 };
 

@@ -422,12 +422,12 @@ static void measure(struct bench *b, const char *metric, unsigned int tries, mea
 }
 
 static void step(struct bench *b, struct pdata_range *change, unsigned int nr,
-		 unsigned int *done)
+		 u64 *from, unsigned int *done)
 {
 	struct pdata_count_log *log = &b->md->data_sm.log;
 
 	must("log", pdata_count_log_reserve(log, 3 * PDATA_LEAF_MAX_RECORDS + 3 * STEP));
-	must("update", pdata_rt_update(&b->rt, change, nr, STEP, done));
+	must("update", pdata_rt_update(&b->rt, change, nr, STEP, from, done));
 	b->th->details.root = b->rt.root;
 	thin2_details_touch(b->th);
 }
@@ -435,12 +435,12 @@ static void step(struct bench *b, struct pdata_range *change, unsigned int nr,
 static void merge(struct bench *b, struct pdata_range *change, u64 nr)
 {
 	unsigned int done;
-	u64 pos = 0;
+	u64 pos = 0, from = 0;
 
 	while (pos < nr) {
 		if (b->md->tm.nr_dirty > COMMIT_BLOCKS)
 			must("commit", thin2_commit(b->md));
-		step(b, change + pos, min_t(u64, nr - pos, U32_MAX), &done);
+		step(b, change + pos, min_t(u64, nr - pos, U32_MAX), &from, &done);
 		pos += done;
 	}
 	must("commit", thin2_commit(b->md));
@@ -462,10 +462,10 @@ static noinline u64 measure_merge_sparse(struct bench *b)
 static noinline u64 measure_insert(struct bench *b)
 {
 	unsigned int done;
-	u64 i;
+	u64 from = 0, i;
 
 	for (i = 0; i < b->ops; i++)
-		step(b, b->change + i, 1, &done);
+		step(b, b->change + i, 1, &from, &done);
 	return b->ops;
 }
 

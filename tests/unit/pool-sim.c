@@ -774,6 +774,15 @@ int ps_step(struct pool_sim *ps)
 
 /* ---- opening ---- */
 
+/* Where data goes makes no difference to what is in it. */
+static void choose_placement(struct pool_sim *ps)
+{
+	static const u64 chunk[] = { 0, 3, 4, 8, 16, 48 };
+
+	thin2_set_placement(ps->md, chunk[below(ps, ARRAY_SIZE(chunk))],
+			    below(ps, 2) ? 8ull << below(ps, 4) : 0);
+}
+
 int ps_open(struct pool_sim *ps)
 {
 	struct thin2_md_params p = {
@@ -800,6 +809,7 @@ int ps_open(struct pool_sim *ps)
 	}
 	if (ps->c.fill_ranges)
 		ps->md->fill_ranges = ps->c.fill_ranges;
+	choose_placement(ps);
 	for (t = ps->thin; t < ps->thin + PS_MAX_THINS; t++) {
 		if (!t->exists)
 			continue;

@@ -177,8 +177,8 @@ static void check_groups(u64 nr_units)
 				assert_true(group->begin + i < nr_units);
 				assert_int_equal(owner[group->begin + i], FREE);
 			}
-		for (i = 0; group->no_whole && i < group->units; i += group->chunk)
-			assert_false(group_has_chunk(group, i));
+		for (i = 0; group->no_whole && i < group->units; i += group->run)
+			assert_false(group_has_run(group, i));
 	}
 	assert_int_equal(atomic64_read(&alloc.free), sum + atomic64_read(&alloc.unloaded));
 	assert_int_equal(pdata_alloc_free(&alloc), owned(nr_units, FREE));
@@ -212,6 +212,36 @@ static void release(struct list_head *batch)
 	assert_true(list_empty(batch));
 }
 
+/* Anywhere, beyond the device too. */
+static void get_at(u64 nr_units)
+{
+	const u64 begin = rnd(50) ? rnd(nr_units) : ~0ull >> rnd(64), want = 1 + rnd(20);
+	const bool loaded = group_get(&alloc, begin / alloc.group_units);
+	const bool reserved = loaded &&
+		test_bit(begin % alloc.group_units, group_get(&alloc, begin / alloc.group_units)->map);
+	const u64 len = pdata_alloc_get_at(&alloc, begin, want);
+
+	assert_true(len <= want);
+	assert_int_equal(!len, !loaded || reserved);
+	own(begin, len, FREE, USED);
+}
+
+static void get_chunk(struct pdata_stream *s)
+{
+	static const u32 sizes[] = { 2, 8, 12, 16, 64 };
+	const u32 chunk = sizes[rnd(ARRAY_SIZE(sizes))], offset = rnd(chunk);
+	const u64 want = 1 + rnd(20);
+	u64 begin, i, len = pdata_alloc_get_chunk(&alloc, s, chunk, offset, want, &begin);
+
+	if (!len)
+		return;
+	assert_int_equal(len, min_t(u64, want, chunk - offset));
+	assert_int_equal(begin % chunk, offset);
+	for (i = begin - offset; i < begin - offset + chunk; i++)
+		assert_int_equal(owner[i], FREE);
+	own(begin, len, FREE, USED);
+}
+
 static void random_round(u64 nr_units, u64 group_units, unsigned int percent, unsigned int steps)
 {
 	struct pdata_stream stream[5];
@@ -233,7 +263,7 @@ static void random_round(u64 nr_units, u64 group_units, unsigned int percent, un
 		INIT_LIST_HEAD(&batch[i]);
 
 	while (steps--) {
-		switch (rnd(12)) {
+		switch (rnd(15)) {
 		case 0: case 1: case 2: case 3: case 4: case 5:
 			len = get(&stream[rnd(5)], 1 + rnd(rnd(4) ? 16 : 600), &begin, &error);
 			if (!len && error == -PDATA_E_DATA_NOSPC)
@@ -273,6 +303,16 @@ static void random_round(u64 nr_units, u64 group_units, unsigned int percent, un
 			/* replay says again what it knows */
 			len = used_run(size, 1 + rnd(200), &begin);
 			assert_int_equal(pdata_alloc_take(&alloc, begin, len), 0);
+			break;
+		case 12:
+			get_at(nr_units);
+			break;
+		case 13:
+			get_chunk(&stream[rnd(5)]);
+			break;
+		case 14:
+			if (!rnd(20))
+				pdata_alloc_set_run(&alloc, 8u << rnd(8));
 			break;
 		}
 		if (!(steps % 64))
@@ -316,8 +356,8 @@ static void test_contiguous(void **state)
 		len = get(&stream[i], 1 + rnd(32), &begin, &error);
 		assert_true(len > 0);
 		if (run[i] && begin != expect[i]) {
-			assert_true(run[i] >= PDATA_STREAM_UNITS);
-			assert_int_equal(begin % PDATA_STREAM_UNITS, 0);
+			assert_true(run[i] >= PDATA_RUN_UNITS);
+			assert_int_equal(begin % PDATA_RUN_UNITS, 0);
 			run[i] = 0;
 			breaks++;
 		}
@@ -326,7 +366,7 @@ static void test_contiguous(void **state)
 		all += len;
 	}
 	print_message("%llu units, %u breaks\n", all, breaks);
-	assert_true(all / (breaks + 8) >= 2 * PDATA_STREAM_UNITS);
+	assert_true(all / (breaks + 8) >= 2 * PDATA_RUN_UNITS);
 	for (i = 0; i < 8; i++)
 		pdata_stream_exit(&alloc, &stream[i]);
 	check_groups(UNITS);
@@ -584,6 +624,26 @@ static void give(struct writer *w, unsigned int i)
 	w->len[i] = 0;
 }
 
+/* In one of the three ways. */
+static int thread_get(struct writer *w, unsigned int i)
+{
+	const u64 want = 1 + rand_r(&w->seed) % 400;
+
+	switch (rand_r(&w->seed) % 3) {
+	case 0:
+		w->begin[i] = rand_r(&w->seed) % THREAD_UNITS;
+		w->len[i] = pdata_alloc_get_at(&alloc, w->begin[i], want);
+		break;
+	case 1:
+		w->len[i] = pdata_alloc_get_chunk(&alloc, &w->stream, 16,
+						  rand_r(&w->seed) % 16, want, &w->begin[i]);
+		break;
+	default:
+		w->len[i] = 0;
+	}
+	return w->len[i] ? 0 : pdata_alloc_get(&alloc, &w->stream, want, &w->begin[i], &w->len[i]);
+}
+
 static void *writer_run(void *arg)
 {
 	struct writer *w = arg;
@@ -593,8 +653,7 @@ static void *writer_run(void *arg)
 	for (n = 0; n < THREAD_GETS; n++) {
 		i = rand_r(&w->seed) % HANDS;
 		give(w, i);
-		r = pdata_alloc_get(&alloc, &w->stream, 1 + rand_r(&w->seed) % 400,
-				    &w->begin[i], &w->len[i]);
+		r = thread_get(w, i);
 		if (!r) {
 			hand(w->begin[i], w->len[i], FREE, USED);
 			continue;

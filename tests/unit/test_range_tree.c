@@ -463,14 +463,14 @@ static void apply_changes(struct env *e, struct tree *t, struct pdata_range *c, 
 {
 	struct pdata_rt rt = rt_of(e, t);
 	unsigned int done, i, max;
-	u64 before, after;
+	u64 from = 0, before, after;
 
 	for (i = 0; i < nr; i++)
 		model_change(t, &c[i]);
 	while (nr) {
 		max = 1 + rnd_below(&e->rnd, CHANGES);
 		before = pdata_sm_free(&e->tm.sm, false);
-		assert_ok(pdata_rt_update(&rt, c, nr, max, &done));
+		assert_ok(pdata_rt_update(&rt, c, nr, max, &from, &done));
 		after = pdata_sm_free(&e->tm.sm, false);
 		assert_true(done <= min(nr, max));
 		if (before > after)
@@ -718,9 +718,11 @@ static void test_cut(void **state)
 	struct env *e = env_new(NR_BLOCKS, 4, 4);
 	struct pdata_range c = { .begin = 100, .len = 1000, .kind = PDATA_RANGE_MAPPED,
 				 .value = 5000, .tag = 2 };
+	const struct pdata_range was = c;
 	struct tree *t;
 	struct pdata_rt rt;
 	unsigned int done, steps = 0;
+	u64 from = 0;
 
 	create(e);
 	t = any_tree(e, true);
@@ -728,14 +730,14 @@ static void test_cut(void **state)
 	model_change(t, &c);
 	rt = rt_of(e, t);
 	do {
-		u64 was = c.begin;
+		const u64 before = from;
 
-		assert_ok(pdata_rt_update(&rt, &c, 1, 1, &done));
-		if (!done) {
-			assert_true(c.begin > was);
-			assert_u64(pdata_range_end(&c), 1100);
-			assert_u64(c.value, 5000 + c.begin - 100);
-		}
+		assert_ok(pdata_rt_update(&rt, &c, 1, 1, &from, &done));
+		assert_memory_equal(&was, &c, sizeof(c));
+		if (done)
+			assert_u64(from, 0);
+		else
+			assert_true(from > max(before, c.begin) && from < pdata_range_end(&c));
 		steps++;
 	} while (!done);
 	assert_true(steps > 50);
@@ -744,10 +746,13 @@ static void test_cut(void **state)
 	env_commit(e);
 	check_all(e);
 
-	assert_ok(pdata_rt_update(&rt, &c, 0, 1, &done));
-	assert_ok(pdata_rt_update(&rt, &c, 1, 0, &done));
+	assert_ok(pdata_rt_update(&rt, &c, 0, 1, &from, &done));
+	assert_ok(pdata_rt_update(&rt, &c, 1, 0, &from, &done));
+	from = pdata_range_end(&c);
+	assert_err(pdata_rt_update(&rt, &c, 1, 1, &from, &done), EINVAL);
+	from = 0;
 	c.begin = KEY_END;
-	assert_err(pdata_rt_update(&rt, &c, 1, 1, &done), EINVAL);
+	assert_err(pdata_rt_update(&rt, &c, 1, 1, &from, &done), EINVAL);
 	assert_false(e->tm.failed);
 	env_free(e);
 }
@@ -868,6 +873,7 @@ static void damage_run(unsigned int level, bool bad_sector)
 	struct tree *t;
 	struct pdata_rt rt;
 	unsigned int done, tall;
+	u64 from = 0;
 	u64 block, i;
 
 	create(e);
@@ -901,13 +907,13 @@ static void damage_run(unsigned int level, bool bad_sector)
 	/* Without a callback the writer is told, and nothing has changed. */
 	c = (struct pdata_range){ .begin = 1000, .len = 2, .kind = PDATA_RANGE_ZERO, .tag = 1 };
 	rt.ops = &ops_strict;
-	assert_true(pdata_rt_update(&rt, &c, 1, 1, &done) < 0);
+	assert_true(pdata_rt_update(&rt, &c, 1, 1, &from, &done) < 0);
 	assert_false(e->tm.failed);
 	assert_u64(rt.root, t->root);
 
 	/* With one a fresh leaf stands in. */
 	rt.ops = &ops;
-	assert_ok(pdata_rt_update(&rt, &c, 1, 1, &done));
+	assert_ok(pdata_rt_update(&rt, &c, 1, 1, &from, &done));
 	assert_int_equal(done, 1);
 	assert_u64(e->nr_err, 1);
 	t->root = rt.root;
@@ -1036,13 +1042,14 @@ static void test_alloc_faults(void **state)
 	for (p = 0; p < 2; p++) {
 		for (n = 0; n < 40; n++) {
 			struct pdata_rt rt;
+			u64 from = 0;
 
 			t = any_tree(e, true);
 			rt = rt_of(e, t);
 			nr = make_changes(e, c, CHANGES, 10, 50, 10);
 			memcpy(was, c, sizeof(c));
 			pdata_fault_arm(points[p], n % 10);
-			r = pdata_rt_update(&rt, c, nr, CHANGES, &done);
+			r = pdata_rt_update(&rt, c, nr, CHANGES, &from, &done);
 			pdata_fault_disarm_all();
 			if (r)
 				assert_memory_equal(was, c, nr * sizeof(*c));
@@ -1051,7 +1058,7 @@ static void test_alloc_faults(void **state)
 			} else if (e->tm.failed) {
 				failed++;
 				assert_int_equal(done, 0);
-				assert_err(pdata_rt_update(&rt, c, nr, 1, &done), PDATA_E_FAILED);
+				assert_err(pdata_rt_update(&rt, c, nr, 1, &from, &done), PDATA_E_FAILED);
 				assert_err(pdata_rt_del_step(&rt, &t->cursor), PDATA_E_FAILED);
 				assert_true(pdata_tm_commit(&e->tm, &e->sb) < 0);
 				env_reopen(e, SIM_NONE);
@@ -1069,11 +1076,12 @@ static void test_alloc_faults(void **state)
 	t = any_tree(e, true);
 	for (i = 0; i < 2; i++) {
 		struct pdata_rt rt = rt_of(e, t);
+		u64 from = 0;
 
 		nr = make_changes(e, c, 3, 10, 5, 10);
 		e->fail_apply = i;
 		e->fail_inc = !i;
-		r = pdata_rt_update(&rt, c, nr, CHANGES, &done);
+		r = pdata_rt_update(&rt, c, nr, CHANGES, &from, &done);
 		if (i)
 			assert_err(r, PDATA_E_FAULT);
 		assert_true(!r || e->tm.failed);
@@ -1092,7 +1100,7 @@ static void test_no_space(void **state)
 	struct pdata_range c;
 	unsigned int done, refused = 0;
 	struct tree *t;
-	u64 at = 0;
+	u64 at = 0, from = 0;
 
 	create(e);
 	t = any_tree(e, true);
@@ -1103,7 +1111,7 @@ static void test_no_space(void **state)
 		assert_true(at < KEYS);
 		c = (struct pdata_range){ .begin = at, .len = 1, .kind = PDATA_RANGE_MAPPED,
 					  .value = at, .tag = at };
-		r = pdata_rt_update(&rt, &c, 1, 1, &done);
+		r = pdata_rt_update(&rt, &c, 1, 1, &from, &done);
 		assert_false(e->tm.failed);
 		assert_u64(c.begin, at);
 		if (!r) {

@@ -26,7 +26,7 @@
 struct alloc_group {
 	spinlock_t lock;	/* guards all below */
 	u64 begin;		/* constant */
-	u32 chunk;		/* constant: length and alignment of a whole run */
+	u32 run;		/* length and alignment of a whole run */
 	u32 units;		/* grows; bits behind it are set */
 	u32 free;		/* clear bits */
 	u32 hint;		/* where the search for fragments goes on */
@@ -60,9 +60,9 @@ static struct alloc_group *group_get(struct pdata_alloc *a, u64 index)
 	return smp_load_acquire(&table->group[index]);
 }
 
-static bool group_has_chunk(const struct alloc_group *g, u32 pos)
+static bool group_has_run(const struct alloc_group *g, u32 pos)
 {
-	return find_next_bit(g->map, pos + g->chunk, pos) >= pos + g->chunk;
+	return find_next_bit(g->map, pos + g->run, pos) >= pos + g->run;
 }
 
 static void group_set(struct pdata_alloc *a, struct alloc_group *g, u32 pos, u32 n)
@@ -81,10 +81,12 @@ static void group_clear(struct pdata_alloc *a, struct alloc_group *g, u32 pos, u
 	bitmap_clear(g->map, pos, n);
 	WRITE_ONCE(g->free, g->free + n);
 	atomic64_add(n, &a->free);
-	/* Only the first and the last chunk touched can be less than whole. */
-	for (c = round_down(pos, g->chunk); g->no_whole && c < pos + n; c += g->chunk)
-		if (group_has_chunk(g, c))
+	/* Only the first and the last run touched can be less than whole. */
+	for (c = round_down(pos, g->run); g->no_whole && c < pos + n; c += g->run)
+		if (group_has_run(g, c)) {
 			WRITE_ONCE(g->no_whole, false);
+			WRITE_ONCE(a->no_whole, false);
+		}
 }
 
 /* Set what is clear in [pos, +n). Returns how much that was. */
@@ -200,7 +202,7 @@ static struct alloc_group *group_new(const struct pdata_alloc *a, u64 index)
 	}
 	spin_lock_init(&g->lock);
 	g->begin = index * a->group_units;
-	g->chunk = min_t(u64, a->group_units, PDATA_STREAM_UNITS);
+	g->run = a->run_units;
 	g->units = group_size(a, index, a->nr_units);
 	bitmap_set(g->map, g->units, a->group_units - g->units);
 	return g;
@@ -278,9 +280,11 @@ static int group_load(struct pdata_alloc *a, u64 index)
 	}
 	found = a->group_units - bitmap_weight(g->map, a->group_units);
 	g->free = found;
-	for (pos = 0; !whole && pos < g->units; pos += g->chunk)
-		whole = group_has_chunk(g, pos);
+	for (pos = 0; !whole && pos < g->units; pos += g->run)
+		whole = group_has_run(g, pos);
 	g->no_whole = !whole;
+	if (whole)
+		WRITE_ONCE(a->no_whole, false);
 	WRITE_ONCE(a->barren, whole ? 0 : a->barren + 1);
 
 	/* Pairs with group_get(). */
@@ -364,6 +368,7 @@ int pdata_alloc_init(struct pdata_alloc *a, struct pdata_tm *tm,
 	a->tm = tm;
 	a->sm = sm;
 	a->group_units = group_units;
+	a->run_units = min_t(u64, group_units, PDATA_RUN_UNITS);
 	a->nr_units = nr_units;
 	a->nr_groups = DIV_ROUND_UP(nr_units, group_units);
 	a->table = table_new(a->nr_groups);
@@ -608,7 +613,7 @@ static u64 streams_call_in(struct pdata_alloc *a)
 /* Units to take at once: less when all streams together would empty the pool. */
 static u32 stream_share(struct pdata_alloc *a, u64 want)
 {
-	const u64 most = min_t(u64, a->group_units, PDATA_STREAM_UNITS);
+	const u64 most = READ_ONCE(a->run_units);
 	const u64 streams = max(READ_ONCE(a->nr_streams), 1u);
 	const u64 share = (u64)atomic64_read(&a->free) / (4 * streams);
 
@@ -639,8 +644,8 @@ static void stream_continue(struct pdata_alloc *a, struct pdata_stream *s, u64 w
 	spin_lock(&g->lock);
 	pos = begin - g->begin;
 	end = min_t(u64, pos + min(want, a->group_units), g->units);
-	if (stream_share(a, want) >= g->chunk)
-		end = min_t(u64, round_up(end, g->chunk), g->units);
+	if (stream_share(a, want) >= g->run)
+		end = min_t(u64, round_up(end, g->run), g->units);
 	if (pos < end) {
 		end = find_next_bit(g->map, end, pos);
 		if (pos < end)
@@ -650,19 +655,19 @@ static void stream_continue(struct pdata_alloc *a, struct pdata_stream *s, u64 w
 }
 
 /*
- * A whole free chunk. The search starts in another place each time, so that
+ * A whole free run. The search starts in another place each time, so that
  * streams keep away from each other and can continue for long.
  */
 static u32 find_whole(struct pdata_alloc *a, struct alloc_group *g, u32 *len)
 {
-	const u32 nr = DIV_ROUND_UP(g->units, g->chunk);
+	const u32 nr = DIV_ROUND_UP(g->units, g->run);
 	const u32 start = (u32)atomic_inc_return(&a->spread) * ALLOC_SPREAD;
 	u32 i, pos, c = (u64)start * nr >> 32;
 
 	for (i = 0; i < nr; i++, c++) {
-		pos = (c < nr ? c : c - nr) * g->chunk;
-		if (group_has_chunk(g, pos)) {
-			*len = g->chunk;
+		pos = (c < nr ? c : c - nr) * g->run;
+		if (group_has_run(g, pos)) {
+			*len = g->run;
 			return pos;
 		}
 	}
@@ -728,20 +733,29 @@ static bool stream_refill(struct pdata_alloc *a, struct pdata_stream *s, u32 sha
 	return false;
 }
 
+static bool stream_refill_whole(struct pdata_alloc *a, struct pdata_stream *s, u32 share)
+{
+	/* First, so that a run which becomes free meanwhile is not forgotten. */
+	WRITE_ONCE(a->no_whole, true);
+	if (!stream_refill(a, s, share, READ_ONCE(a->run_units), true))
+		return false;
+	WRITE_ONCE(a->no_whole, false);
+	return true;
+}
+
 /*
  * Something new for an empty stream: a whole run; what loading another group
  * may bring; fragments of groups that are not nearly full; anything.
  */
 static int stream_find(struct pdata_alloc *a, struct pdata_stream *s, u64 want)
 {
-	const u64 chunk = min_t(u64, a->group_units, PDATA_STREAM_UNITS);
 	const u32 share = stream_share(a, want);
 	u64 unloaded;
 
-	if (stream_refill(a, s, share, chunk, true))
+	if (stream_refill_whole(a, s, share))
 		return 0;
 	unloaded = atomic64_read(&a->unloaded);
-	if (unloaded >= chunk && READ_ONCE(a->barren) < ALLOC_MAX_BARREN)
+	if (unloaded >= READ_ONCE(a->run_units) && READ_ONCE(a->barren) < ALLOC_MAX_BARREN)
 		return -PDATA_E_WOULD_SLEEP;
 	if (stream_refill(a, s, share, a->group_units / 16, false) ||
 	    stream_refill(a, s, share, 1, false))
@@ -771,6 +785,97 @@ static int stream_get(struct pdata_alloc *a, struct pdata_stream *s, u64 want,
 	}
 	spin_unlock(&s->lock);
 	return r;
+}
+
+/* Give the first @n units of the reserve back. */
+static void stream_skip(struct pdata_alloc *a, struct pdata_stream *s, u64 n)
+{
+	lockdep_assert_held(&s->lock);
+	if (!n)
+		return;
+	units_free(a, s->begin, n);
+	s->begin += n;
+	s->len -= n;
+	atomic64_sub_return(n, &a->reserved);
+}
+
+/* Have the reserve begin with an aligned chunk, from what it has or a whole run. */
+static bool stream_align(struct pdata_alloc *a, struct pdata_stream *s, u32 chunk)
+{
+	const u32 share = stream_share(a, chunk);
+	unsigned int tries;
+
+	for (tries = 0; tries < 2; tries++) {
+		stream_skip(a, s, min_t(u64, roundup(s->begin, chunk) - s->begin, s->len));
+		if (s->len < chunk && !(s->begin % chunk))
+			stream_continue(a, s, chunk - s->len);
+		if (s->len >= chunk && !(s->begin % chunk))
+			return true;
+		stream_skip(a, s, s->len);
+		if (share < chunk || READ_ONCE(a->no_whole) || !stream_refill_whole(a, s, share))
+			return false;
+	}
+	return false;
+}
+
+u64 pdata_alloc_get_chunk(struct pdata_alloc *a, struct pdata_stream *s, u32 chunk, u32 offset,
+			  u64 want, u64 *begin)
+{
+	u64 len = 0;
+
+	spin_lock(&s->lock);
+	if (stream_align(a, s, chunk)) {
+		stream_skip(a, s, offset);
+		*begin = s->begin;
+		len = min_t(u64, want, chunk - offset);
+		s->begin += len;
+		s->len -= len;
+		atomic64_sub(len, &a->reserved);
+		stream_skip(a, s, chunk - offset - len);
+	}
+	spin_unlock(&s->lock);
+	return len;
+}
+
+u64 pdata_alloc_get_at(struct pdata_alloc *a, u64 begin, u64 want)
+{
+	struct alloc_group *g = group_get(a, begin / a->group_units);
+	const u64 pos = begin & (a->group_units - 1);
+	u64 end = 0;
+
+	/* Mostly taken, if it is: spare the lock. */
+	if (!g || test_bit(pos, g->map))
+		return 0;
+	spin_lock(&g->lock);
+	if (pos < g->units && !test_bit(pos, g->map)) {
+		end = find_next_bit(g->map, min(pos + want, (u64)g->units), pos);
+		group_set(a, g, pos, end - pos);
+	}
+	spin_unlock(&g->lock);
+	return end ? end - pos : 0;
+}
+
+void pdata_alloc_set_run(struct pdata_alloc *a, u32 units)
+{
+	struct alloc_group *g;
+	unsigned long flags;
+	u64 i;
+
+	units = min_t(u64, units, a->group_units);
+	mutex_lock(&a->load_lock);
+	WRITE_ONCE(a->run_units, units);
+	for (i = 0; i < a->nr_groups; i++) {
+		g = a->table->group[i];
+		if (!g || g->run == units)
+			continue;
+		spin_lock_irqsave(&g->lock, flags);
+		g->run = units;
+		WRITE_ONCE(g->no_whole, false);
+		spin_unlock_irqrestore(&g->lock, flags);
+		cond_resched();
+	}
+	WRITE_ONCE(a->no_whole, false);
+	mutex_unlock(&a->load_lock);
 }
 
 int pdata_alloc_get(struct pdata_alloc *a, struct pdata_stream *s, u64 want,

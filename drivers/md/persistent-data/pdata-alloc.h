@@ -16,6 +16,12 @@
  * reserved by a stream, handed out, quarantined. A group is loaded before any
  * of its units changes state, so that loading never races with a change.
  *
+ * Small writes are placed by chunk: the first write to a chunk of virtual space
+ * is put where all of the chunk would find room, the rest of which stays free.
+ * Those that come later ask for their place there. Nothing is reserved: as long
+ * as there are whole free runs, streams take those and leave such rests alone,
+ * and when there are none left everybody may use them.
+ *
  * Invariant 5: freed units stay in quarantine until the checkpoint without the
  * reference is durable, bios have drained and passdown has finished. Used
  * space is total less free less quarantined less streams' reserves.
@@ -26,7 +32,7 @@
 #include "pdata-space-map-data.h"
 
 #define PDATA_GROUP_UNITS	(1ull << 18)	/* 1 GiB */
-#define PDATA_STREAM_UNITS	256u		/* 1 MiB taken from a group at once */
+#define PDATA_RUN_UNITS		256u		/* 1 MiB taken from a group at once */
 
 /* Freed units on their way back, oldest generation first. */
 struct pdata_freed {
@@ -41,6 +47,7 @@ struct pdata_alloc {
 	struct pdata_tm *tm;
 	const struct pdata_sm_data *sm;
 	u64 group_units;	/* a power of two */
+	u32 run_units;		/* a whole run; a power of two, at most group_units; READ_ONCE */
 
 	struct mutex load_lock;	/* guards the next six, and setting a table's entries */
 	u64 nr_units;
@@ -61,6 +68,7 @@ struct pdata_alloc {
 	unsigned int nr_streams;
 	u64 cursor;		/* group where the next stream starts */
 	atomic_t spread;	/* places in a group given out to streams */
+	bool no_whole;		/* no loaded group has a whole run free, it seems; READ_ONCE */
 };
 
 struct pdata_stream {
@@ -100,7 +108,7 @@ void pdata_stream_exit(struct pdata_alloc *a, struct pdata_stream *s); /* gives 
  *
  * With interrupts off; never sleeps, takes s->lock and a group's lock.
  * Continues behind the stream's last extent if it can, else takes an aligned
- * run of PDATA_STREAM_UNITS, else what there is. When every group is short,
+ * run of a->run_units, else what there is. When every group is short,
  * other streams' reserves are called in before giving up.
  *
  * Return: 0; -PDATA_E_WOULD_SLEEP: call pdata_alloc_load() from a context
@@ -111,6 +119,38 @@ void pdata_stream_exit(struct pdata_alloc *a, struct pdata_stream *s); /* gives 
  */
 int __must_check pdata_alloc_get(struct pdata_alloc *a, struct pdata_stream *s, u64 want,
 				 u64 *begin, u64 *len);
+/**
+ * pdata_alloc_get_at - hand out units at one place
+ * @a: allocator
+ * @begin: physical unit, any number
+ * @want: units, at least 1
+ *
+ * With interrupts off; never sleeps, takes a group's lock.
+ *
+ * Return: how many units from @begin on, 0 if that one is not free or is in a
+ * group that is not loaded.
+ */
+u64 pdata_alloc_get_at(struct pdata_alloc *a, u64 begin, u64 want);
+/**
+ * pdata_alloc_get_chunk - hand out units within a free chunk
+ * @a: allocator
+ * @s: whose stream
+ * @chunk: units, more than 1
+ * @offset: of the first unit in the chunk
+ * @want: units, at least 1
+ * @begin: result, physical unit
+ *
+ * As pdata_alloc_get(), but the unit lies @offset behind the begin of a chunk
+ * that is aligned to its size and was free. What is not handed out of it stays
+ * free.
+ *
+ * Return: how many units, cut at the chunk's end; 0 if there is no such chunk, or
+ * it is not worth looking for: use pdata_alloc_get().
+ */
+u64 pdata_alloc_get_chunk(struct pdata_alloc *a, struct pdata_stream *s, u32 chunk, u32 offset,
+			  u64 want, u64 *begin);
+/* Length and alignment of what streams take, in units. A power of two. Sleeps. */
+void pdata_alloc_set_run(struct pdata_alloc *a, u32 units);
 /* Give back what was handed out and never recorded anywhere. Any context; may not fail. */
 void pdata_alloc_put(struct pdata_alloc *a, u64 begin, u64 len);
 

@@ -785,13 +785,24 @@ static int update_run(struct rt_update *u, const struct pdata_range *change, uns
 	return r;
 }
 
-int pdata_rt_update(struct pdata_rt *rt, struct pdata_range *change,
-		    unsigned int nr, unsigned int max, unsigned int *done)
+/* Cut @r at @hi. Returns whether there is more behind it. */
+static bool cut_at(struct pdata_range *r, u64 hi)
 {
+	const struct pdata_range whole = *r;
+
+	if (pdata_range_end(r) <= hi)
+		return false;
+	pdata_range_clip(&whole, whole.begin, hi, r);
+	return true;
+}
+
+int pdata_rt_update(struct pdata_rt *rt, struct pdata_range *change,
+		    unsigned int nr, unsigned int max, u64 *from, unsigned int *done)
+{
+	struct pdata_range first, last;
 	struct rt_update *u;
-	struct pdata_range *last, whole;
 	unsigned int n = 0;
-	u64 hi;
+	bool more = false;
 	int r;
 
 	*done = 0;
@@ -800,33 +811,30 @@ int pdata_rt_update(struct pdata_rt *rt, struct pdata_range *change,
 	nr = min(nr, max);
 	if (!nr)
 		return 0;
-	if (change[0].begin >= rt->key_end || !pdata_codec_find(rt->ops->codec))
+	if (change[0].begin >= rt->key_end || *from >= pdata_range_end(&change[0]) ||
+	    !pdata_codec_find(rt->ops->codec))
 		return -EINVAL;
 
 	u = update_alloc(rt);
 	if (!u)
 		return -ENOMEM;
+	first = change[0];
+	if (*from > first.begin)
+		pdata_range_clip(&first, *from, pdata_range_end(&first), &change[0]);
 	r = way_down(u, change[0].begin);
-	if (r)
-		goto out;
-
-	hi = u->bottom.hi;
-	while (n < nr && change[n].begin < hi)
-		n++;
-	last = &change[n - 1];
-	whole = *last;
-	if (pdata_range_end(last) > hi)
-		pdata_range_clip(&whole, whole.begin, hi, last);
-
-	r = update_run(u, change, n);
-	if (r) {
-		*last = whole;
-	} else if (pdata_range_end(&whole) > hi) {
-		pdata_range_clip(&whole, hi, pdata_range_end(&whole), last);
-		n--;
+	if (!r) {
+		while (n < nr && change[n].begin < u->bottom.hi)
+			n++;
+		last = change[n - 1];
+		more = cut_at(&change[n - 1], u->bottom.hi);
+		r = update_run(u, change, n);
+		change[n - 1] = last;
 	}
-	*done = r ? 0 : n;
-out:
+	change[0] = first;
+	if (!r) {
+		*from = more ? u->bottom.hi : 0;
+		*done = n - more;
+	}
 	update_free(u);
 	return r;
 }

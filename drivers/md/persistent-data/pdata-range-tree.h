@@ -125,10 +125,11 @@ int __must_check pdata_rt_window(const struct pdata_rt *rt, const struct pdata_v
 /**
  * pdata_rt_update - apply leading changes to the one leaf they fall in
  * @rt: tree; rt->root changes
- * @change: sorted, disjoint, below key_end; change[*done] is cut in place if it
- *	reaches past the leaf: what is left of it stays for the next call
+ * @change: sorted, disjoint, below key_end; written to while this runs
  * @nr: how many
  * @max: at most so many are taken in this step
+ * @from: what of change[0] lies below was applied before; afterwards the same of
+ *	change[*done], which may reach past the leaf. 0 to begin with
  * @done: how many were consumed whole
  *
  * Cost: one leaf and its path are shadowed; the leaf may split (a bounded
@@ -139,7 +140,8 @@ int __must_check pdata_rt_window(const struct pdata_rt *rt, const struct pdata_v
  * (-PDATA_E_META_NOSPC and -ENOMEM before the first change).
  */
 int __must_check pdata_rt_update(struct pdata_rt *rt, struct pdata_range *change,
-				 unsigned int nr, unsigned int max, unsigned int *done);
+				 unsigned int nr, unsigned int max, u64 *from,
+				 unsigned int *done);
 
 /*
  * Most blocks one pdata_rt_update() with @max changes can allocate. Holds for

@@ -232,14 +232,14 @@ static int apply_chunk(struct pdata_sm_data *sm, struct pdata_range *chunk,
 		       struct pdata_count_change *net, unsigned int nr, unsigned int *done)
 {
 	unsigned int n;
-	u64 cut;
+	u64 from = 0, cut;
 	int r = 0;
 
 	for (*done = 0; !r && *done < nr; *done += n)
-		r = pdata_rt_update(&sm->rt, chunk + *done, nr - *done, nr - *done, &n);
-	if (r) {
+		r = pdata_rt_update(&sm->rt, chunk + *done, nr - *done, nr - *done, &from, &n);
+	if (r && from) {
 		net += *done;
-		cut = chunk[*done].begin - net->begin;
+		cut = from - net->begin;
 		net->begin += cut;
 		net->len -= cut;
 		net->vbegin += net->uid ? cut : 0;
