@@ -39,7 +39,7 @@ profile_once()
 		thin_remove "$t" 2 ;;
 	fsync8)
 		small_thins "$t"
-		fsync_job "$t"
+		FSYNCS=4000 fsync_job "$t"
 		run_jobs
 		small_thins_end "$t" ;;
 	*) die "no work $PROFILE" ;;
