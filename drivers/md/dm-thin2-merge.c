@@ -11,8 +11,8 @@
 
 /* Dirty blocks after which a long merge writes a checkpoint in between. */
 #define MERGE_MAX_DIRTY_BLOCKS	8192
-/* Cleaned under one hold of a thin's lock: records, entries of a record. */
-#define CLEAN_RECORDS		64u
+/* Cleaned under one hold of a thin's lock: changes, entries of a change. */
+#define CLEAN_CHANGES		64u
 #define CLEAN_ENTRIES		256u
 
 /* ---- what a leaf becomes ---- */
@@ -208,10 +208,7 @@ void thin2_rt_init(struct thin2_dev *th, struct pdata_rt *rt)
 void thin2_freeze_locked(struct thin2_dev *th)
 {
 	lockdep_assert_held(&th->lock);
-	th->frozen = th->active;
-	INIT_LIST_HEAD(&th->frozen.list);
-	list_splice_tail_init(&th->active.list, &th->frozen.list);
-	thin2_delta_list_init(&th->active, 3 - th->frozen.tag);
+	thin2_delta_list_cut(&th->active, &th->frozen);
 }
 
 static int merge_prepare(struct thin2_dev *th)
@@ -219,9 +216,11 @@ static int merge_prepare(struct thin2_dev *th)
 	struct thin2_net net;
 	int r;
 
-	r = thin2_delta_net(&th->frozen, false, &net);
+	r = thin2_delta_net(&th->frozen, &net);
 	if (r)
 		return r;
+	/* All there is to know of them is in @net. */
+	thin2_delta_list_drop(&th->frozen, th->active.first);
 	th->merge.change = net.change;
 	th->merge.nr = net.nr;
 	th->merge.pos = 0;
@@ -413,7 +412,7 @@ int thin2_merge_thin(struct thin2_dev *th)
 
 /* ---- after the commit: entries are clean, the list goes ---- */
 
-/* Let others have the lock. Nobody but us, under meta_lock, touches the frozen list. */
+/* Let others have the lock. Nobody but us, under meta_lock, touches the merge. */
 static void lock_break(struct thin2_dev *th, unsigned long *flags)
 {
 	spin_unlock_irqrestore(&th->lock, *flags);
@@ -423,17 +422,16 @@ static void lock_break(struct thin2_dev *th, unsigned long *flags)
 
 static void clean_entries(struct thin2_dev *th)
 {
-	const struct thin2_delta *d;
+	unsigned int i, n = 0;
 	unsigned long flags;
-	unsigned int n = 0;
-	u64 pos;
+	u64 pos, end;
 
 	spin_lock_irqsave(&th->lock, flags);
-	list_for_each_entry(d, &th->frozen.list, list) {
-		for (pos = d->vbegin; pos < thin2_delta_end(d);) {
-			pos = pdata_rm_clean(th->rm, pos, thin2_delta_end(d), th->frozen.tag,
-					     CLEAN_ENTRIES);
-			if (pos < thin2_delta_end(d) || !(++n % CLEAN_RECORDS))
+	for (i = 0; i < th->merge.nr; i++) {
+		end = pdata_range_end(&th->merge.change[i]);
+		for (pos = th->merge.change[i].begin; pos < end;) {
+			pos = pdata_rm_clean(th->rm, pos, end, th->frozen.tag, CLEAN_ENTRIES);
+			if (pos < end || !(++n % CLEAN_CHANGES))
 				lock_break(th, &flags);
 		}
 	}
@@ -447,7 +445,7 @@ void thin2_merge_committed(struct thin2_dev *th)
 	if (!th->merge.done)
 		return;
 	clean_entries(th);
-	nr = thin2_delta_list_free(&th->frozen);
+	nr = thin2_delta_list_free(&th->frozen, th->active.first);
 	atomic64_sub(nr, &th->md->nr_dirty);
 	kvfree(th->merge.change);
 	kvfree(th->merge.dead);
