@@ -9,6 +9,7 @@
  * place.
  */
 #include "check.h"
+#include "dm-thin2-internal.h"
 
 struct claim {
 	u64 phys;
@@ -124,13 +125,16 @@ static int check_claims(struct check *c, struct thin2_md *md)
 	struct claims cs = { };
 	const struct thin2_dev *th;
 	const struct thin2_delta *d;
+	struct thin2_delta_iter it;
 	size_t i;
 	int r = 0;
 
-	list_for_each_entry(th, &md->thins, list)
-		list_for_each_entry(d, &th->active.list, list)
+	list_for_each_entry(th, &md->thins, list) {
+		thin2_delta_iter_init(&it, &th->active);
+		while ((d = thin2_delta_next(&it)))
 			if (d->kind == PDATA_REC_MAP)
 				claim_add(&cs, th, d);
+	}
 	check_overlaps(c, &cs);
 	for (i = 0; i < cs.nr && !r; i++)
 		r = check_claim(c, md, &cs.v[i]);

@@ -138,9 +138,32 @@ static int check_changeable(const struct thin2_md *md)
 	return READ_ONCE(md->failed) || md->read_only ? -PDATA_E_FAILED : 0;
 }
 
+/*
+ * Is there a place in the delta list for one more record than those of writes
+ * in flight? Each of them has one, also if what is in the list is cut off to be
+ * merged meanwhile. Under th->lock.
+ */
+static bool has_place(const struct thin2_dev *th)
+{
+	return th->active.room > th->pending;
+}
+
+static int add_places(struct thin2_dev *th, gfp_t gfp)
+{
+	struct thin2_delta_block *b = thin2_delta_block_new(!READ_ONCE(th->active.last), gfp);
+	unsigned long flags;
+
+	if (!b)
+		return -ENOMEM;
+	spin_lock_irqsave(&th->lock, flags);
+	thin2_delta_list_extend(&th->active, b);
+	spin_unlock_irqrestore(&th->lock, flags);
+	return 0;
+}
+
 /* Give the change its place in journal and delta list. Under th->lock; cannot fail. */
-static void record_append(struct thin2_dev *th, struct thin2_delta *d, u8 kind,
-			  u64 begin, u64 len, u64 phys, s64 mapped)
+static void record_append(struct thin2_dev *th, u8 kind, u64 begin, u64 len, u64 phys,
+			  s64 mapped)
 {
 	struct pdata_record rec = {
 		.uid = th->uid,
@@ -150,15 +173,17 @@ static void record_append(struct thin2_dev *th, struct thin2_delta *d, u8 kind,
 		.birth = th->snap_time,
 		.kind = kind,
 	};
+	const struct thin2_delta d = {
+		.seq = pdata_journal_append(&th->md->journal, &rec),
+		.vbegin = begin,
+		.kind = kind,
+		.phys = phys,
+		.len = len,
+		.birth = th->snap_time,
+	};
 
-	d->kind = kind;
-	d->vbegin = begin;
-	d->len = len;
-	d->phys = phys;
-	d->birth = th->snap_time;
-	d->seq = pdata_journal_append(&th->md->journal, &rec);
-	thin2_delta_list_add(&th->active, d, mapped);
-	WRITE_ONCE(th->last_seq, d->seq);
+	thin2_delta_list_add(&th->active, &d, mapped);
+	WRITE_ONCE(th->last_seq, d.seq);
 }
 
 /* ---- writes ---- */
@@ -225,27 +250,36 @@ static int write_begin_locked(struct thin2_dev *th, u64 unit, u64 limit, struct 
 	return 0;
 }
 
+static int write_begin_charged(struct thin2_dev *th, u64 unit, u64 limit, struct thin2_write *w)
+{
+	int r;
+
+	r = credit_take(th);
+	if (r)
+		return r;
+	r = write_begin_locked(th, unit, limit, w);
+	if (r)
+		th->credits++;
+	return r;
+}
+
 int thin2_write_begin(struct thin2_dev *th, u64 unit, u64 limit, struct thin2_write *w)
 {
 	unsigned long flags;
+	bool place;
 	int r;
 
 	r = check_changeable(th->md);
-	if (r)
-		return r;
-	w->delta = kmalloc(sizeof(*w->delta), GFP_NOWAIT | __GFP_NOWARN);
-	if (!w->delta)
-		return -ENOMEM;
-	spin_lock_irqsave(&th->lock, flags);
-	r = credit_take(th);
-	if (!r) {
-		r = write_begin_locked(th, unit, limit, w);
-		if (r)
-			th->credits++;
+	while (!r) {
+		spin_lock_irqsave(&th->lock, flags);
+		place = has_place(th);
+		if (place)
+			r = write_begin_charged(th, unit, limit, w);
+		spin_unlock_irqrestore(&th->lock, flags);
+		if (place)
+			break;
+		r = add_places(th, GFP_NOWAIT | __GFP_NOWARN);
 	}
-	spin_unlock_irqrestore(&th->lock, flags);
-	if (r)
-		kfree(w->delta);
 	return r;
 }
 
@@ -266,8 +300,7 @@ static void write_done_locked(struct thin2_write *w)
 	struct thin2_dev *th = w->th;
 	u64 value;
 
-	record_append(th, w->delta, PDATA_REC_MAP, w->vbegin, w->len, w->phys,
-		      w->unshare ? 0 : w->len);
+	record_append(th, PDATA_REC_MAP, w->vbegin, w->len, w->phys, w->unshare ? 0 : w->len);
 	value = pdata_rm_value(exclusive_state(th), th->active.tag, w->vbegin, w->phys);
 	pdata_rm_flip(th->rm, w->vbegin, w->vbegin + w->len, value);
 	th->epoch_used[th->epoch] = true;
@@ -304,7 +337,6 @@ void thin2_write_end(struct thin2_write *w, int error)
 	if (error) {
 		pdata_alloc_put(&th->md->alloc, w->phys, w->len);
 		uncharge(th->md, 1);
-		kfree(w->delta);
 	}
 	if (wake)
 		thin2_wake(th->md);
@@ -349,8 +381,7 @@ static bool is_unmapped_already(struct thin2_dev *th, u64 begin, u64 end, bool z
 }
 
 /* One step under the lock; *pos advances. *used: the record was appended. */
-static int unmap_step_locked(struct thin2_dev *th, u64 *pos, u64 end, bool zero,
-			     struct thin2_delta *d, bool *used)
+static int unmap_step_locked(struct thin2_dev *th, u64 *pos, u64 end, bool zero, bool *used)
 {
 	u64 stop, mapped, value;
 	int r;
@@ -371,7 +402,7 @@ static int unmap_step_locked(struct thin2_dev *th, u64 *pos, u64 end, bool zero,
 	r = pdata_rm_store(th->rm, *pos, stop, value);
 	if (r)
 		return r;
-	record_append(th, d, zero ? PDATA_REC_ZERO : PDATA_REC_UNMAP, *pos, stop - *pos, 0,
+	record_append(th, zero ? PDATA_REC_ZERO : PDATA_REC_UNMAP, *pos, stop - *pos, 0,
 		      -(s64)mapped);
 	WRITE_ONCE(th->md->may_free, true);
 	*used = true;
@@ -381,28 +412,28 @@ static int unmap_step_locked(struct thin2_dev *th, u64 *pos, u64 end, bool zero,
 
 static int unmap_step(struct thin2_dev *th, u64 *pos, u64 end, bool zero)
 {
-	struct thin2_delta *d;
+	bool place = false, used = false;
 	unsigned long flags;
-	bool used = false;
 	int r;
 
 	r = check_changeable(th->md);
+	if (!r)
+		r = charge_one(th->md, true);
 	if (r)
 		return r;
-	d = kmalloc(sizeof(*d), GFP_NOIO);
-	if (!d)
-		return -ENOMEM;
-	r = charge_one(th->md, true);
-	if (!r) {
+	while (!place && !r) {
 		spin_lock_irqsave(&th->lock, flags);
-		thin2_note_changed(th);
-		r = unmap_step_locked(th, pos, end, zero, d, &used);
+		place = has_place(th);
+		if (place) {
+			thin2_note_changed(th);
+			r = unmap_step_locked(th, pos, end, zero, &used);
+		}
 		spin_unlock_irqrestore(&th->lock, flags);
-		if (!used)
-			uncharge(th->md, 1);
+		if (!place)
+			r = add_places(th, GFP_NOIO);
 	}
 	if (!used)
-		kfree(d);
+		uncharge(th->md, 1);
 	return r;
 }
 
@@ -785,7 +816,8 @@ void thin2_dev_destroy(struct thin2_dev *th)
 	spin_lock_irqsave(&th->lock, flags);
 	thin2_credits_return(th);
 	spin_unlock_irqrestore(&th->lock, flags);
-	nr = thin2_delta_list_free(&th->active) + thin2_delta_list_free(&th->frozen);
+	nr = thin2_delta_list_free(&th->frozen, th->active.first);
+	nr += thin2_delta_list_free(&th->active, NULL);
 	atomic64_sub(nr, &th->md->nr_dirty);
 	kvfree(th->merge.change);
 	kvfree(th->merge.dead);

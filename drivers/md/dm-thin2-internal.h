@@ -40,7 +40,7 @@ static inline void thin2_unlock(struct thin2_md *md)
 
 static inline u64 thin2_delta_end(const struct thin2_delta *d)
 {
-	return d->vbegin + d->len;
+	return (u64)d->vbegin + d->len;
 }
 
 /*
@@ -119,22 +119,73 @@ void thin2_cache_del(struct thin2_dev *th);
 
 /* ---- dm-thin2-delta.c ---- */
 
+struct thin2_delta_block {
+	struct thin2_delta_block *next;
+	u32 max;
+	struct thin2_delta delta[];
+};
+
 void thin2_delta_list_init(struct thin2_delta_list *l, unsigned int tag);
-void thin2_delta_list_add(struct thin2_delta_list *l, struct thin2_delta *d, s64 mapped);
-/* Free all entries; returns how many there were. */
-u64 thin2_delta_list_free(struct thin2_delta_list *l);
+/* A block of places. A thin with few changes makes do with a @small one. NULL without memory. */
+struct thin2_delta_block *thin2_delta_block_new(bool small, gfp_t gfp);
+/* @l gets the places of @b. */
+void thin2_delta_list_extend(struct thin2_delta_list *l, struct thin2_delta_block *b);
+/* Make sure of a free place in a list that nobody else uses. -ENOMEM. */
+int __must_check thin2_delta_list_reserve(struct thin2_delta_list *l, gfp_t gfp);
+/* There is a free place: cannot fail. */
+void thin2_delta_list_add(struct thin2_delta_list *l, const struct thin2_delta *d, s64 mapped);
+/* Changes of records up to @seq, which come first, go. For a list that nobody else uses. */
+void thin2_delta_list_skip(struct thin2_delta_list *l, u64 seq);
+/* The changes of @l become @old's; the free places stay. */
+void thin2_delta_list_cut(struct thin2_delta_list *l, struct thin2_delta_list *old);
+/*
+ * Free a list's blocks before @stop, which another list goes on in, or all
+ * (NULL). What the list says of its changes stays.
+ */
+void thin2_delta_list_drop(struct thin2_delta_list *l, const struct thin2_delta_block *stop);
+/* The same, and there are no changes any more; returns how many there were. */
+u64 thin2_delta_list_free(struct thin2_delta_list *l, const struct thin2_delta_block *stop);
+
+struct thin2_delta_iter {
+	const struct thin2_delta_block *block;
+	u32 pos;
+	u64 left;
+};
+
+static inline void thin2_delta_iter_init(struct thin2_delta_iter *it,
+					 const struct thin2_delta_list *l)
+{
+	it->block = l->first;
+	it->pos = l->begin;
+	it->left = l->nr;
+}
+
+/* The next change, oldest first, or NULL. The list may grow meanwhile. */
+static inline const struct thin2_delta *thin2_delta_next(struct thin2_delta_iter *it)
+{
+	if (!it->left)
+		return NULL;
+	it->left--;
+	if (it->pos == it->block->max) {
+		it->block = it->block->next;
+		it->pos = 0;
+	}
+	return &it->block->delta[it->pos++];
+}
 
 struct thin2_net {
 	struct pdata_range *change;	/* sorted, disjoint; what the list amounts to */
-	u64 *change_seq;		/* of the record each comes from; only with want_seq */
 	unsigned int nr;
 	struct pdata_range *dead;	/* units that were mapped and superseded in the list */
 	unsigned int nr_dead;
 };
 
-/* What a list amounts to. -ENOMEM. Free with thin2_net_free(). */
-int __must_check thin2_delta_net(const struct thin2_delta_list *l, bool want_seq,
-				 struct thin2_net *net);
+/*
+ * What a list amounts to. Changes that continue each other, in virtual and
+ * physical units and with the same birth, are one. -ENOMEM. Free with
+ * thin2_net_free().
+ */
+int __must_check thin2_delta_net(const struct thin2_delta_list *l, struct thin2_net *net);
 void thin2_net_free(struct thin2_net *net);
 
 /* ---- dm-thin2-merge.c; under meta_lock ---- */

@@ -208,10 +208,7 @@ void thin2_rt_init(struct thin2_dev *th, struct pdata_rt *rt)
 void thin2_freeze_locked(struct thin2_dev *th)
 {
 	lockdep_assert_held(&th->lock);
-	th->frozen = th->active;
-	INIT_LIST_HEAD(&th->frozen.list);
-	list_splice_tail_init(&th->active.list, &th->frozen.list);
-	thin2_delta_list_init(&th->active, 3 - th->frozen.tag);
+	thin2_delta_list_cut(&th->active, &th->frozen);
 }
 
 static int merge_prepare(struct thin2_dev *th)
@@ -219,9 +216,11 @@ static int merge_prepare(struct thin2_dev *th)
 	struct thin2_net net;
 	int r;
 
-	r = thin2_delta_net(&th->frozen, false, &net);
+	r = thin2_delta_net(&th->frozen, &net);
 	if (r)
 		return r;
+	/* All there is to know of them is in @net. */
+	thin2_delta_list_drop(&th->frozen, th->active.first);
 	th->merge.change = net.change;
 	th->merge.nr = net.nr;
 	th->merge.pos = 0;
@@ -413,7 +412,7 @@ int thin2_merge_thin(struct thin2_dev *th)
 
 /* ---- after the commit: entries are clean, the list goes ---- */
 
-/* Let others have the lock. Nobody but us, under meta_lock, touches the frozen list. */
+/* Let others have the lock. Nobody but us, under meta_lock, touches the merge. */
 static void lock_break(struct thin2_dev *th, unsigned long *flags)
 {
 	spin_unlock_irqrestore(&th->lock, *flags);
@@ -448,7 +447,7 @@ void thin2_merge_committed(struct thin2_dev *th)
 	if (!th->merge.done)
 		return;
 	clean_entries(th);
-	nr = thin2_delta_list_free(&th->frozen);
+	nr = thin2_delta_list_free(&th->frozen, th->active.first);
 	atomic64_sub(nr, &th->md->nr_dirty);
 	kvfree(th->merge.change);
 	kvfree(th->merge.dead);

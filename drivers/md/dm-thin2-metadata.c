@@ -584,12 +584,12 @@ static int drop_deltas(struct thin2_md *md, struct thin2_dev *th)
 {
 	struct pdata_count_log *log = &md->data_sm.log;
 	const struct thin2_delta *d;
+	struct thin2_delta_iter it;
 	int r;
 
 	r = pdata_count_log_reserve(log, 2 * th->active.nr);
-	list_for_each_entry(d, &th->active.list, list) {
-		if (r)
-			break;
+	thin2_delta_iter_init(&it, &th->active);
+	while (!r && (d = thin2_delta_next(&it))) {
 		if (d->kind != PDATA_REC_MAP)
 			continue;
 		r = pdata_count_log_add(log, d->phys, d->len, 1, 0, 0);

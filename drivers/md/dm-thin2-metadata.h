@@ -82,19 +82,29 @@ struct thin2_md_params {
 	const struct pdata_limits *limits;
 };
 
-/* A list of mapping changes not yet in the tree, in order of their records. */
+/* A mapping change that is not yet in the tree. */
 struct thin2_delta {
-	struct list_head list;
 	u64 seq;
-	u64 vbegin;
+	u64 vbegin : 56;
+	u64 kind : 8;		/* enum pdata_record_kind */
 	u64 phys;
 	u32 len;
 	u32 birth;
-	u8 kind;		/* enum pdata_record_kind */
 };
 
+struct thin2_delta_block;
+
+/*
+ * Changes in order of their records, in a chain of blocks. A list may begin in
+ * the middle of a block: what is before belongs to the list that was cut off.
+ * So free places stay with those who reserved them.
+ */
 struct thin2_delta_list {
-	struct list_head list;	/* struct thin2_delta */
+	struct thin2_delta_block *first;	/* NULL: no places at all */
+	struct thin2_delta_block *last;	/* holds the newest; those behind it are free */
+	u32 begin;		/* place of the first change in its block */
+	u32 end;		/* places taken in the last one */
+	u64 room;		/* free places */
 	u64 nr;
 	u64 first_seq;		/* 0 = empty */
 	u64 last_seq;
@@ -152,7 +162,7 @@ struct thin2_dev {
 	u64 last_seq;			/* of the last record appended */
 	u64 version;			/* entries were forgotten: fills in flight are stale */
 	bool waiter;			/* somebody met a pending range: wake() when one ends; also set without the lock */
-	unsigned int pending;		/* writes between begin and end */
+	unsigned int pending;		/* writes between begin and end, <= active.room: places for their records */
 	u64 base_root;			/* mapping tree as of base_gen */
 	u64 base_gen;
 
@@ -402,7 +412,6 @@ struct thin2_write {
 	bool zeroes;		/* what was there reads as zeroes, whatever the origin says */
 	u64 old_phys;
 	u64 old_value;		/* to restore on failure */
-	struct thin2_delta *delta;
 };
 
 /**

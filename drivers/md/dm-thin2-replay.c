@@ -53,44 +53,25 @@ static int collect_record(void *context, u64 seq, const struct pdata_record *rec
 {
 	struct replay *rp = context;
 	struct replay_thin *rt = replay_find(rp, rec->uid, true);
-	struct thin2_delta *d = kmalloc(sizeof(*d), GFP_NOIO);
+	const struct thin2_delta d = {
+		.seq = seq,
+		.vbegin = rec->vbegin,
+		.kind = rec->kind,
+		.phys = rec->phys,
+		.len = rec->len,
+		.birth = rec->birth,
+	};
 
-	if (!rt || !d) {
-		kfree(d);
+	if (!rt || thin2_delta_list_reserve(&rt->list, GFP_NOIO))
 		return -ENOMEM;
-	}
 	/*
 	 * A snapshot that the crash prevented may have lent its time to births
 	 * already; the next snapshot must not use that time again.
 	 */
 	rp->md->sb.time = max(rp->md->sb.time, rec->birth);
-	d->seq = seq;
-	d->vbegin = rec->vbegin;
-	d->phys = rec->phys;
-	d->len = rec->len;
-	d->birth = rec->birth;
-	d->kind = rec->kind;
-	thin2_delta_list_add(&rt->list, d, 0);
+	thin2_delta_list_add(&rt->list, &d, 0);
 	rp->nr++;
 	return 0;
-}
-
-/* Records that the tree holds already go. */
-static void drop_applied(struct replay_thin *rt, u64 applied_seq)
-{
-	struct thin2_delta_list all = rt->list;
-	struct thin2_delta *d, *tmp;
-	LIST_HEAD(list);
-
-	list_splice_tail_init(&rt->list.list, &list);
-	thin2_delta_list_init(&rt->list, all.tag);
-	list_for_each_entry_safe(d, tmp, &list, list) {
-		list_del(&d->list);
-		if (d->seq > applied_seq)
-			thin2_delta_list_add(&rt->list, d, 0);
-		else
-			kfree(d);
-	}
 }
 
 static u8 record_kind(u8 kind)
@@ -126,10 +107,20 @@ static u64 entry_value(struct thin2_dev *th, const struct pdata_range *r)
 	}
 }
 
-/* One net change becomes a delta and a range-map entry. */
+/*
+ * One net change becomes a delta and a range-map entry. Its record's sequence
+ * is lost; all say that of the first record, which keeps the journal's tail.
+ */
 static int restore_change(struct thin2_dev *th, const struct pdata_range *r, u64 seq)
 {
-	struct thin2_delta *d;
+	const struct thin2_delta d = {
+		.seq = seq,
+		.vbegin = r->begin,
+		.kind = record_kind(r->kind),
+		.phys = r->value,
+		.len = r->len,
+		.birth = r->tag,
+	};
 	unsigned long flags;
 	int ret;
 
@@ -138,19 +129,13 @@ static int restore_change(struct thin2_dev *th, const struct pdata_range *r, u64
 		if (ret)
 			return ret;
 	}
-	d = kmalloc(sizeof(*d), GFP_NOIO);
-	if (!d)
-		return -ENOMEM;
-	d->seq = seq;
-	d->vbegin = r->begin;
-	d->phys = r->value;
-	d->len = r->len;
-	d->birth = r->tag;
-	d->kind = record_kind(r->kind);
-
+	/* No I/O yet, nobody else uses the list. */
+	ret = thin2_delta_list_reserve(&th->active, GFP_NOIO);
+	if (ret)
+		return ret;
 	spin_lock_irqsave(&th->lock, flags);
 	thin2_note_changed(th);
-	thin2_delta_list_add(&th->active, d, 0);
+	thin2_delta_list_add(&th->active, &d, 0);
 	ret = pdata_rm_store(th->rm, r->begin, pdata_range_end(r), entry_value(th, r));
 	spin_unlock_irqrestore(&th->lock, flags);
 	atomic64_inc(&th->md->nr_dirty);
@@ -165,17 +150,17 @@ static int restore_thin(struct thin2_md *md, const struct thin2_details *d,
 	unsigned int i;
 	int r;
 
-	drop_applied(rt, d->applied_seq);
+	thin2_delta_list_skip(&rt->list, d->applied_seq);
 	if (!rt->list.nr)
 		return 0;
 	th = thin2_dev_create(md, d);
 	if (!th)
 		return -ENOMEM;
-	r = thin2_delta_net(&rt->list, true, &net);
+	r = thin2_delta_net(&rt->list, &net);
 	if (r)
 		return r;
 	for (i = 0; i < net.nr && !r; i++)
-		r = restore_change(th, &net.change[i], net.change_seq[i]);
+		r = restore_change(th, &net.change[i], rt->list.first_seq);
 	thin2_net_free(&net);
 	if (r)
 		return r;
@@ -204,7 +189,7 @@ static void replay_exit(struct replay *rp)
 	while ((node = rb_first(&rp->thins))) {
 		rt = rb_entry(node, struct replay_thin, node);
 		rb_erase(node, &rp->thins);
-		thin2_delta_list_free(&rt->list);
+		thin2_delta_list_free(&rt->list, NULL);
 		kfree(rt);
 	}
 }

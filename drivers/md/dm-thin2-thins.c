@@ -91,19 +91,24 @@ struct list_head *thin2_changed(struct thin2_md *md)
 
 void thin2_forget_unchanged(struct thin2_md *md)
 {
+	struct thin2_delta_list unused;
 	struct thin2_dev *th, *tmp;
 	unsigned long flags;
 	bool changed;
 
 	list_for_each_entry_safe(th, tmp, thin2_changed(md), changed_list) {
+		thin2_delta_list_init(&unused, 0);
 		spin_lock_irqsave(&th->lock, flags);
 		/* A write in flight was noted when it began and has its record to come. */
 		changed = th->active.nr || th->frozen.nr || th->credits || th->pending;
 		if (!changed) {
 			list_del_init(&th->changed_list);
 			th->noted = false;
+			unused = th->active;
+			thin2_delta_list_init(&th->active, unused.tag);
 		}
 		spin_unlock_irqrestore(&th->lock, flags);
+		thin2_delta_list_free(&unused, NULL);
 		/* Closed while it had changes, which are all in the trees by now. */
 		if (!changed && !th->open_count && !thin2_dev_is_dirty(th))
 			thin2_dev_destroy(th);

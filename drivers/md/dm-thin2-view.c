@@ -171,7 +171,7 @@ int thin2_walk(struct thin2_md *md, const struct thin2_details *d,
 	thin2_lock(md);
 	th = thin2_dev_find(md, d->id);
 	if (th && th->uid == d->uid)
-		r = th->frozen.nr ? -PDATA_E_BUSY : thin2_delta_net(&th->active, false, &net);
+		r = th->frozen.nr ? -PDATA_E_BUSY : thin2_delta_net(&th->active, &net);
 	if (!r && d->root) {
 		thin2_rt_init_details(md, d, &rt);
 		r = pdata_rt_walk(&rt, &view, d->root, 0, PDATA_MAX_UNITS, NULL,

@@ -539,7 +539,7 @@ static noinline u64 measure_net(struct bench *b)
 {
 	struct thin2_net net;
 
-	must("net", thin2_delta_net(&b->th->active, false, &net));
+	must("net", thin2_delta_net(&b->th->active, &net));
 	thin2_net_free(&net);
 	return b->th->active.nr;
 }
@@ -552,17 +552,19 @@ static void net(struct bench *b)
 	if (!wanted(b, "net"))
 		return;
 	for (i = 0; i < b->ops; i++) {
-		struct thin2_delta *d = must_alloc(1, sizeof(*d));
+		const struct thin2_delta d = {
+			.seq = i + 1,
+			.vbegin = b->key[i],
+			.kind = PDATA_REC_MAP,
+			.phys = b->phys + i,
+			.len = 1,
+		};
 
-		d->seq = i + 1;
-		d->vbegin = b->key[i];
-		d->phys = b->phys + i;
-		d->len = 1;
-		d->kind = PDATA_REC_MAP;
-		thin2_delta_list_add(list, d, 0);
+		must("delta", thin2_delta_list_reserve(list, GFP_NOIO));
+		thin2_delta_list_add(list, &d, 0);
 	}
 	measure(b, "net", REPEAT, measure_net);
-	thin2_delta_list_free(list);
+	thin2_delta_list_free(list, NULL);
 }
 
 /* ---- codecs and blocks ---- */

@@ -183,20 +183,22 @@ static void put_record(struct gen *g, struct thin2_dev *th, u64 begin, u64 phys,
 		.birth = th->snap_time,
 		.kind = PDATA_REC_MAP,
 	};
-	struct thin2_delta *d = must_alloc(1, sizeof(*d));
+	struct thin2_delta d = {
+		.vbegin = begin,
+		.kind = rec.kind,
+		.phys = phys,
+		.len = len,
+		.birth = rec.birth,
+	};
 	unsigned long flags;
 
 	reserve_record(g, th);
 	must("data", pdata_alloc_take(&g->md->alloc, phys, len));
-	d->vbegin = begin;
-	d->phys = phys;
-	d->len = len;
-	d->birth = rec.birth;
-	d->kind = rec.kind;
+	must("delta", thin2_delta_list_reserve(&th->active, GFP_NOIO));
 	atomic64_inc(&g->md->nr_dirty);
 	spin_lock_irqsave(&th->lock, flags);
-	d->seq = pdata_journal_append(&g->md->journal, &rec);
-	thin2_delta_list_add(&th->active, d, 0);
+	d.seq = pdata_journal_append(&g->md->journal, &rec);
+	thin2_delta_list_add(&th->active, &d, 0);
 	spin_unlock_irqrestore(&th->lock, flags);
 	g->records++;
 }
