@@ -481,10 +481,28 @@ static void eviction_does_not_stale_fills(void **state)
 	check_all(f);
 }
 
+/* A change that reaches over many leaves: entries of all of it can be forgotten. */
+static void long_changes_become_clean(void **state)
+{
+	struct fixture *f = *state;
+	u64 unit;
+
+	scatter(f, 1);
+	assert_ok(thin2_create_snap(f->md, 2, 1));
+	for (unit = 0; unit < UNITS; unit++)
+		map_unit(f, unit);
+	checkpoint(f);
+	check_all(f);
+	thin2_evict(f->md, ~0ull, THIN2_EVICT_ALL);
+	assert_u64(thin2_cached_ranges(f->md), 0);
+	check_all(f);
+}
+
 int main(void)
 {
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		T(long_changes_become_clean),
 		T(miss_fills_a_window),
 		T(miss_without_memory_fills_one),
 		T(fill_leaves_newer_entries),
