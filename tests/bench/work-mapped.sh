@@ -99,6 +99,7 @@ work_mapped()
 		--iodepth_batch_submit=8 --iodepth_batch_complete_min=4
 	if_wanted mapped-read each random_jobs mapped-read 0 randread
 	if_wanted mapped-write each random_jobs mapped-write 0 randwrite
+	if_wanted snap-before each overwrite_job snap-before 512m
 	sparse_logs
 	if_wanted fresh-sparse each sparse_job
 	measured run_jobs
