@@ -129,7 +129,9 @@ do_round()
 	order=("${targets[@]:n}" "${targets[@]:0:n}")
 
 	together work_mapped fresh-seq mapped-seq mapped-seq-1m mapped-read mapped-write \
-		fresh-sparse snap-before snap-overwrite snap-space snap-deleted discard
+		fresh-sparse snap-before snap-overwrite snap-space snap-deleted \
+		discard-overwritten
+	together work_discard discard
 	together work_scattered fresh-dense fresh-dense-merged scattered-read scattered-write \
 		create-snap delete discard-scattered
 	together work_fsync fsync8
