@@ -14,10 +14,12 @@
  *	db	a database file and its log; 4 KiB overwrites between snapshots
  *	media	long files, appended to by some writers at a time, some deleted
  *	scale	thins of 1,000 ranges and many more snapshots of them
+ *	scattered  thins of which every second unit is mapped, each a range of its
+ *		own: written in random order within each 2^18 of them
  *
  * RANGES is about how many are written before the first snapshot (aged, scale),
  * or in all. vm, db and media write as the kernel does, and the core chooses
- * where. aged and scale say where: their changes go into journal and delta
+ * where. aged, scale and scattered say where: their changes go into journal and delta
  * lists as a replay's do, and from there the usual way: merges, checkpoints,
  * snapshots. No tree is built directly.
  *
@@ -197,6 +199,7 @@ static void put_record(struct gen *g, struct thin2_dev *th, u64 begin, u64 phys,
 	must("delta", thin2_delta_list_reserve(&th->active, GFP_NOIO));
 	atomic64_inc(&g->md->nr_dirty);
 	spin_lock_irqsave(&th->lock, flags);
+	thin2_note_changed(th);
 	d.seq = pdata_journal_append(&g->md->journal, &rec);
 	thin2_delta_list_add(&th->active, &d, 0);
 	spin_unlock_irqrestore(&th->lock, flags);
@@ -578,6 +581,42 @@ static void gen_scale(struct gen *g)
 	}
 }
 
+/* ---- scattered ---- */
+
+#define WINDOW	(1u << 18)	/* no more than reserve_record() lets wait for a merge */
+
+static void scatter_window(struct gen *g, struct thin2_dev *th, u64 begin, u32 *order, u32 nr)
+{
+	u32 i, j;
+
+	for (i = 0; i < nr; i++)
+		order[i] = i;
+	for (i = 0; i < nr; i++) {
+		j = i + below(g, nr - i);
+		swap(order[i], order[j]);
+		put_record(g, th, begin + 2ull * order[i], g->phys++, 1);
+	}
+}
+
+static void gen_scattered(struct gen *g)
+{
+	const u64 ranges = g->nr / g->thins;
+	u32 *order = must_alloc(WINDOW, sizeof(*order));
+	struct thin2_dev *th;
+	u64 done;
+	u32 t;
+
+	for (t = 1; t <= g->thins; t++) {
+		create(g, t);
+		th = open_thin(g, t);
+		for (done = 0; done < ranges; done += WINDOW)
+			scatter_window(g, th, 2 * done, order, min_t(u64, WINDOW, ranges - done));
+		thin2_dev_close(th);
+	}
+	g->next_id = g->thins + 1;
+	free(order);
+}
+
 /* ---- the program ---- */
 
 static int flush_data(void *context)
@@ -619,6 +658,7 @@ static const struct shape {
 	{ "db", 400000, 2, 8 },
 	{ "media", 20000, 8, 4 },
 	{ "scale", 10000, 10, 990 },
+	{ "scattered", 1000000, 1, 0 },
 };
 
 static const struct shape *find_shape(const char *kind)
@@ -637,7 +677,7 @@ static const struct shape *find_shape(const char *kind)
 static int print_usage(void)
 {
 	fputs("usage: genpool [-s SEED] [-n RANGES] [-t THINS] [-p SNAPSHOTS] [-m BLOCKS]\n"
-	      "               FILE {aged:RUN|vm|db|media|scale}\n", stderr);
+	      "               FILE {aged:RUN|vm|db|media|scale|scattered}\n", stderr);
 	return 1;
 }
 
@@ -651,6 +691,8 @@ static void generate(struct gen *g)
 		gen_db(g);
 	else if (!strcmp(g->kind, "media"))
 		gen_media(g);
+	else if (!strcmp(g->kind, "scattered"))
+		gen_scattered(g);
 	else
 		gen_scale(g);
 }
@@ -702,6 +744,7 @@ int main(int argc, char **argv)
 	must("open", thin2_md_open(&g.p, &g.md));
 	generate(&g);
 	checkpoint(&g);
+	must("some changes were not merged", atomic64_read(&g.md->nr_dirty) != 0);
 	used = g.md->tm.sm.used;
 	must("close", thin2_md_close(g.md));
 	map_io_close(g.p.io);

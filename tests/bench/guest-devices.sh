@@ -15,6 +15,9 @@ setup_meta()
 	meta[$1]=$map/$2
 }
 
+# What pools are made with. Discards would free a ramdisk's pages.
+features="1 no_discard_passdown"
+
 # What a target has its data on, and its metadata.
 declare -A disk=([linear]=/dev/ram0 [v1]=/dev/ram1 [thin2]=/dev/ram2) meta
 
@@ -66,8 +69,7 @@ thin_remove()
 	[ "$1" = linear ] || message "$1" "delete $2"
 }
 
-# pool_make TARGET [MIB]. The features keep discards from the ramdisk, which would
-# free pages.
+# pool_make TARGET [MIB]
 pool_make()
 {
 	local type=thin-pool
@@ -75,7 +77,7 @@ pool_make()
 	[ "$1" = v1 ] || type=thin-pool2
 	dd if=/dev/zero of="${meta[$1]}" bs=4k count=1 oflag=direct status=none
 	dmsetup create "$1-pool" --table "0 $((${2:-$data_mib} * mib)) $type ${meta[$1]} ${disk[$1]} \
-		$block 0 1 no_discard_passdown"
+		$block 0 $features"
 }
 
 pool_remove()

@@ -129,14 +129,18 @@ do_round()
 	order=("${targets[@]:n}" "${targets[@]:0:n}")
 
 	together work_mapped fresh-seq mapped-seq mapped-seq-1m mapped-read mapped-write \
-		fresh-sparse snap-overwrite snap-space snap-deleted discard
-	together work_scattered fresh-dense fresh-dense-merged scattered-read scattered-write \
-		create-snap delete discard-scattered
+		fresh-sparse snap-before snap-overwrite snap-space snap-deleted \
+		discard-overwritten
+	together work_discard discard
+	together work_scattered fresh-dense fresh-dense-merged fill-ranges scattered-read \
+		scattered-write create-snap delete discard-scattered
 	together work_fsync fsync8
 	together work_beside beside-read beside-alone
 	together work_delay delay-fsync8 delay-fsync1 delay-flush1
 	together work_scale scale-read scale-provision
 	together work_runs runs-seq8
+	together work_write_runs write-runs-seq8 write-streams-seq8 write-runs-random \
+		write-pieces-random
 	! has thin2 || together work_big activation merge-time merge-read merge-stall idle-stall \
 		big-create-snap big-delete discard-1m discard-1m-stall discard-1t discard-1t-stall
 }

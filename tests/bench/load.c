@@ -10,6 +10,7 @@
  *	read:DEVICE:BEGIN:NR:STEP	4 KiB at one of NR places, STEP units apart
  *	write:DEVICE:BEGIN:NR:STEP	likewise
  *	fresh:DEVICE:BEGIN:NR:STEP	each place once, no two neighbours in a row
+ *	seq:DEVICE:BEGIN:NR:STEP	each place once, in order
  *	fsync:DEVICE:BEGIN:NR:STEP	like fresh, and an fsync after each; the time
  *					of both
  *	flush:DEVICE:BEGIN:NR:STEP	likewise, but the time of the fsync alone
@@ -50,9 +51,9 @@
 #define DEPTH		64
 #define BATCH		32
 
-enum op { READ, WRITE, FRESH, FSYNC, FLUSH, FLOOD, DISCARD, MESSAGE };
+enum op { READ, WRITE, FRESH, SEQ, FSYNC, FLUSH, FLOOD, DISCARD, MESSAGE };
 static const char *const op_name[] = {
-	"read", "write", "fresh", "fsync", "flush", "flood", "discard", "message",
+	"read", "write", "fresh", "seq", "fsync", "flush", "flood", "discard", "message",
 };
 
 struct result {
@@ -164,6 +165,8 @@ static void parse_part(char *spec, struct part *p)
 	p->stride = p->nr * 0.6180339887 + 1;
 	while (common_divisor(p->stride, p->nr) != 1)
 		p->stride++;
+	if (p->op == SEQ)
+		p->stride = 1;
 	p->random = p->nr ^ getpid();
 }
 

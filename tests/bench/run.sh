@@ -55,12 +55,12 @@ mkdir -p "$out"
 exec 9>"$out.lock"
 flock -n 9 || die "another one is running"
 rm -f "$out/samples" "$out/results.json" "$out"/{ratios,goals}.{dat,svg}
-for tool in dmop load; do
+for tool in dmop load runs; do
 	"${CC:-cc}" -O2 -Wall -Wextra -Werror -std=gnu11 -o "$out/$tool" "$bench/$tool.c"
 done
 if [[ " $TARGETS " == *" thin2 "* ]]; then
 	"$TOP/tests/vm/build-module.sh" uml
-	! wanted runs-seq8 || make -C "$TOP/tools" all >"$out/tools.log" 2>&1 ||
+	! wanted runs-seq8 fill-ranges || make -C "$TOP/tools" all >"$out/tools.log" 2>&1 ||
 		{ tail "$out/tools.log"; die "the tools do not build"; }
 	# shellcheck disable=SC2046
 	! wanted $(perl "$bench/report.pl" --list thin2) ||

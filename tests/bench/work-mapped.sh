@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
 # Part of guest.sh: a thin that is written in sequence, sparsely at random, and
-# shared with a snapshot.
+# shared with a snapshot, and a discard of one that was written in sequence.
 
 # seq_job TARGET WORK BLOCK-SIZE OPTION...: all of thin 0
 seq_job()
@@ -77,7 +77,7 @@ sparse_logs()
 work_snapshot()
 {
 	each_pool take_snapshot
-	if wanted snap-overwrite snap-space; then
+	if wanted snap-overwrite snap-space discard-overwritten; then
 		each overwrite_job snap-overwrite 0
 		measured run_jobs
 		each_pool space_used
@@ -99,12 +99,25 @@ work_mapped()
 		--iodepth_batch_submit=8 --iodepth_batch_complete_min=4
 	if_wanted mapped-read each random_jobs mapped-read 0 randread
 	if_wanted mapped-write each random_jobs mapped-write 0 randwrite
+	if_wanted snap-before each overwrite_job snap-before 512m
 	sparse_logs
 	if_wanted fresh-sparse each sparse_job
 	measured run_jobs
 	each thin_remove 1
-	! wanted snap-overwrite snap-space snap-deleted || work_snapshot
-	if_wanted discard measured each_pool discard discard 0
+	! wanted snap-overwrite snap-space snap-deleted discard-overwritten || work_snapshot
+	if_wanted discard-overwritten measured each_pool discard discard-overwritten 0
 	each thin_remove 0
 	each pool_remove
+}
+
+# New pools: no holes for the data, nothing left to free.
+work_discard()
+{
+	each_pool pool_make
+	each_pool thin_make 0
+	each_pool seq_job prepare 64k
+	run_jobs
+	measured each_pool discard discard 0
+	each_pool thin_remove 0
+	each_pool pool_remove
 }

@@ -26,6 +26,26 @@ snap_messages()
 	sample delete "$1" "$(median <"$tmp/message")"
 }
 
+# In KiB, of thin 2 in metadata that are in use.
+range_length()
+{
+	local root n
+	"${settle[@]}" >/dev/null
+	if [ "$1" = thin2 ]; then
+		message "$1" "create_snap 200 2"
+		root=$(dmsetup message "$1-pool" 0 "get_root 200" | cut -d' ' -f1)
+		thin2_dump --root "$root" "${meta[$1]}" >"$tmp/dump"
+		message "$1" "put_root 200" "delete 200"
+	else
+		message "$1" reserve_metadata_snap
+		thin_dump -m --dev-id 2 "${meta[$1]}" >"$tmp/dump"
+		message "$1" release_metadata_snap
+	fi
+	n=$(grep -cE '<(range|single)_mapping ' "$tmp/dump") || die "the dump of $1 has no mappings"
+	sample fill-ranges "$1" "$(divide $((thin_mib * 1024)) "$n")"
+	rm "$tmp/dump"
+}
+
 work_scattered()
 {
 	each pool_make
@@ -35,6 +55,7 @@ work_scattered()
 	if_wanted scattered-write each random_jobs scattered-write 2 randwrite
 	measured run_jobs
 	each dense_merged
+	if_wanted fill-ranges each_pool range_length
 	! wanted create-snap delete || measured each_pool snap_messages
 	if_wanted discard-scattered measured each_pool discard discard-scattered 2
 	each thin_remove 2

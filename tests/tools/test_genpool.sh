@@ -20,6 +20,12 @@ gen vm vm -m 16384 -n 600 -t 3 -p 2
 gen db db -m 8192 -n 2000 -p 3
 gen media media -m 8192 -n 20 -t 2 -p 1
 gen scale scale -m 16384 -n 2000 -t 20 -p 100
+gen scattered scattered -m 8192 -n 3000 -t 2
+
+rc=0
+thin2_dump scattered 2>err | grep -cE '<(single|range)_mapping ' >out
+[ "$(cat out)" = 3000 ] || rc=1
+result $rc "scattered: a range for each"
 
 rc=0
 genpool -m 8192 -n 3000 -t 2 -p 4 again aged:2.2 >out 2>err && cmp aged again >>err || rc=1
