@@ -303,6 +303,7 @@ int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
 	if (r)
 		goto bad;
 	md->roots_gen = md->sb.generation;
+	thin2_set_placement(md, p->data_block_size / PDATA_UNIT_SECTORS, 0);
 	thin2_lock(md);
 	md->replayed = !(md->sb.flags & PDATA_SB_CLEAN);
 	r = md->replayed ? thin2_replay(md) : 0;
