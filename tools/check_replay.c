@@ -3,13 +3,12 @@
  * thin2_check: what the journal adds to the trees.
  *
  * The core must be able to do what the kernel will, open and replay. After
- * that its delta lists say which data the journal's records map. A unit may be
- * in one of them only, and if the checkpoint counts it, it must be because a
+ * that the thins' overlays say which data the journal's records map. A unit may
+ * be in one of them only, and if the checkpoint counts it, it must be because a
  * part of the list had been merged: then the thin's tree maps it from the same
  * place.
  */
 #include "check.h"
-#include "dm-thin2-internal.h"
 
 struct claim {
 	u64 phys;
@@ -24,16 +23,16 @@ struct claims {
 	size_t max;
 };
 
-static void claim_add(struct claims *cs, const struct thin2_dev *th, const struct thin2_delta *d)
+static void claim_add(struct claims *cs, const struct thin2_dev *th, const struct pdata_range *r)
 {
 	if (cs->nr == cs->max) {
 		cs->max = cs->max ? 2 * cs->max : 1024;
 		cs->v = tool_realloc(cs->v, cs->max * sizeof(*cs->v));
 	}
 	cs->v[cs->nr++] = (struct claim) {
-		.phys = d->phys,
-		.end = d->phys + d->len,
-		.vbegin = d->vbegin,
+		.phys = r->value,
+		.end = r->value + r->len,
+		.vbegin = r->begin,
 		.th = th,
 	};
 }
@@ -124,17 +123,13 @@ static int check_claims(struct check *c, struct thin2_md *md)
 {
 	struct claims cs = { };
 	const struct thin2_dev *th;
-	const struct thin2_delta *d;
-	struct thin2_delta_iter it;
 	size_t i;
 	int r = 0;
 
-	list_for_each_entry(th, &md->thins, list) {
-		thin2_delta_iter_init(&it, &th->active);
-		while ((d = thin2_delta_next(&it)))
-			if (d->kind == PDATA_REC_MAP)
-				claim_add(&cs, th, d);
-	}
+	list_for_each_entry(th, &md->thins, list)
+		for (i = 0; i < th->nr_overlay; i++)
+			if (th->overlay[i].kind == PDATA_RANGE_MAPPED)
+				claim_add(&cs, th, &th->overlay[i]);
 	check_overlaps(c, &cs);
 	for (i = 0; i < cs.nr && !r; i++)
 		r = check_claim(c, md, &cs.v[i]);

@@ -485,11 +485,12 @@ static void pin_base(struct thin2_dev *th, struct base *b)
 }
 
 /*
- * Does what @b says of a unit still hold where the range map says nothing, or
- * has a clean entry that says the same? The tree may have been replaced since,
- * or entries forgotten, but not both: if nothing was forgotten, a unit that is
- * not in the map never was since then, so it did not change; and what was
- * forgotten was clean, that is, as the thin's tree has it. Under th->lock.
+ * Does what @b says of a unit, with the overlay laid over it, still hold where
+ * the range map says nothing, or has a clean entry that says the same? The tree
+ * may have been replaced since, or entries forgotten, but not both: if nothing
+ * was forgotten, a unit that is not in the map never was since then, so it did
+ * not change; and what was forgotten was clean, that is, as the thin's tree has
+ * it under the overlay. To be without one is to forget it. Under th->lock.
  */
 static bool base_holds(const struct thin2_dev *th, const struct base *b)
 {
@@ -539,24 +540,63 @@ static int fill_range(struct thin2_dev *th, const struct pdata_range *r, u64 pos
 	return 0;
 }
 
+/* Enter what is in [pos, end) of what was read, and what was replayed there. */
+static int fill_span(struct thin2_dev *th, const struct pdata_range *r, unsigned int nr,
+		     u64 pos, u64 end, unsigned int *steps)
+{
+	struct pdata_range piece;
+	unsigned int i = 0;
+	int ret = 0;
+
+	for (; pos < end && *steps && !ret; pos = pdata_range_end(&piece)) {
+		while (i < nr - 1 && pdata_range_end(&r[i]) <= pos)
+			i++;
+		thin2_overlay_apply(th, &r[i], pos, &piece);
+		ret = fill_range(th, &piece, pos, steps);
+	}
+	return ret;
+}
+
 /* The one that is missed first; its neighbours as long as that is cheap. */
 static int fill_locked(struct thin2_dev *th, u64 unit, const struct base *b,
 		       const struct pdata_range *r, unsigned int nr)
 {
-	unsigned int i = 0, n, steps = 1;
+	const u64 end = pdata_range_end(&r[nr - 1]);
+	unsigned int i = 0, steps = 1;
+	struct pdata_range piece;
+	u64 begin;
 	int ret;
 
 	if (!base_holds(th, b))
 		return -PDATA_E_RETRY;
 	while (i < nr - 1 && pdata_range_end(&r[i]) <= unit)
 		i++;
-	ret = fill_range(th, &r[i], unit, &steps);
+	thin2_overlay_apply(th, &r[i], unit, &piece);
+	ret = fill_range(th, &piece, unit, &steps);
 	if (ret)
 		return ret;
-	steps = 2 * nr;
-	for (n = 0; n < nr && !ret; n++, i = (i + 1) % nr)
-		ret = fill_range(th, &r[i], r[i].begin, &steps);
+	/* A hole of the tree may have many changes over it. */
+	steps = 2 * (th->overlay ? max(nr, READ_ONCE(th->md->fill_ranges)) : nr);
+	begin = max(piece.begin, r[0].begin);
+	ret = fill_span(th, r, nr, begin, end, &steps);
+	if (!ret)
+		ret = fill_span(th, r, nr, r[0].begin, begin, &steps);
 	return 0;
+}
+
+/* The base could not be read there. Does a replayed change say what it holds? */
+static bool fill_replayed(struct thin2_dev *th, u64 unit)
+{
+	const struct pdata_range lost = { .begin = unit, .len = 1 };
+	struct pdata_range r;
+	unsigned int steps = 1;
+	unsigned long flags;
+	bool found;
+
+	spin_lock_irqsave(&th->lock, flags);
+	found = thin2_overlay_apply(th, &lost, unit, &r) && !fill_range(th, &r, unit, &steps);
+	spin_unlock_irqrestore(&th->lock, flags);
+	return found;
 }
 
 /* One unit, and the way there. */
@@ -615,12 +655,14 @@ int thin2_fill(struct thin2_dev *th, u64 unit, u64 limit)
 		max = 1;
 	pin_base(th, &b);
 	ret = base_window(th, &b, unit, r ?: &one, max, &nr);
-	if (ret)
+	if (!ret)
+		ret = fill_enter(th, unit, &b, r ?: &one, nr);
+	else if (fill_replayed(th, unit))
+		ret = 0;
+	else
 		pdata_err_limit("%s: thin %u: cannot read mappings of units %llu to %llu: %s",
 				th->md->name, th->id, (r ?: &one)->begin,
 				pdata_range_end(r ?: &one), pdata_error_text(ret));
-	else
-		ret = fill_enter(th, unit, &b, r ?: &one, nr);
 	pdata_sm_unpin(&th->md->tm.sm, &b.pin);
 	kfree(r);
 	return ret;

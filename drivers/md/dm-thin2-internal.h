@@ -229,6 +229,17 @@ size_t thin2_step_entries(const struct thin2_md *md, unsigned int changes);
 /* Blocks that such a step and the commit behind it can allocate. */
 u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes);
 
+/* ---- dm-thin2-overlay.c ---- */
+
+/*
+ * What holds at @unit, of which the base tree says @base: *r is @base as far as
+ * no replayed change is over it, or, returning true, that change. Under th->lock.
+ */
+bool thin2_overlay_apply(const struct thin2_dev *th, const struct pdata_range *base, u64 unit,
+			 struct pdata_range *r);
+/* The base holds all of the overlay's changes. */
+void thin2_overlay_drop(struct thin2_dev *th);
+
 /* ---- dm-thin2-replay.c ---- */
 
 int __must_check thin2_replay(struct thin2_md *md);

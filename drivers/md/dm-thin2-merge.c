@@ -292,6 +292,26 @@ static int merge_room(struct thin2_md *md, unsigned int *changes)
 	return r ? r : pdata_count_log_reserve(count_log(md), thin2_step_entries(md, *changes));
 }
 
+/* An update writes to the changes it is given. Fills read an overlay's meanwhile. */
+static int merge_update(struct thin2_dev *th, struct pdata_rt *rt, unsigned int changes,
+			unsigned int *done)
+{
+	struct thin2_merge *m = &th->merge;
+	const unsigned int nr = min(m->nr - m->pos, changes);
+	struct pdata_range *change = m->change + m->pos;
+	int r;
+
+	if (th->overlay) {
+		change = kmemdup(change, nr * sizeof(*change), GFP_NOIO);
+		if (!change)
+			return -ENOMEM;
+	}
+	r = pdata_rt_update(rt, change, nr, nr, &m->from, done);
+	if (th->overlay)
+		kfree(change);
+	return r;
+}
+
 static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 {
 	struct thin2_merge *m = &th->merge;
@@ -305,7 +325,7 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 		return r;
 	decs = md->nr_decs;
 	md->merge_mapped = 0;
-	r = pdata_rt_update(rt, m->change + m->pos, m->nr - m->pos, changes, &m->from, &done);
+	r = merge_update(th, rt, changes, &done);
 	if (r)
 		return r;
 	WRITE_ONCE(th->own_decs, th->own_decs + (md->nr_decs - decs));
@@ -387,14 +407,15 @@ int thin2_freeze(struct thin2_dev *th)
 	unsigned long flags;
 	int r;
 
-	if (th->merge.done) {
+	/* Not for nothing: after a crash many thins have a list, and no more. */
+	if (th->merge.done && READ_ONCE(th->active.nr)) {
 		r = thin2_commit(th->md);
 		if (r)
 			return r;
 	}
 	spin_lock_irqsave(&th->lock, flags);
 	thin2_credits_return(th);
-	if (th->active.nr)
+	if (th->active.nr && !th->frozen.nr)
 		thin2_freeze_locked(th);
 	spin_unlock_irqrestore(&th->lock, flags);
 	return 0;
@@ -446,7 +467,11 @@ void thin2_merge_committed(struct thin2_dev *th)
 
 	if (!th->merge.done)
 		return;
-	clean_entries(th);
+	/* Of replayed changes there are only clean entries. */
+	if (th->overlay)
+		thin2_overlay_drop(th);
+	else
+		clean_entries(th);
 	nr = thin2_delta_list_free(&th->frozen, th->active.first);
 	atomic64_sub(nr, &th->md->nr_dirty);
 	kvfree(th->merge.change);

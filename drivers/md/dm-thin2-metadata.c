@@ -581,23 +581,47 @@ int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 }
 
 /* Units that only a deleted thin's un-merged changes know: up and down in the counts. */
-static int drop_deltas(struct thin2_md *md, struct thin2_dev *th)
+static int drop_units(struct thin2_md *md, u64 phys, u64 len)
 {
 	struct pdata_count_log *log = &md->data_sm.log;
+	int r;
+
+	r = pdata_count_log_add(log, phys, len, 1, 0, 0);
+	return r ? r : pdata_count_log_add(log, phys, len, -1, 0, 0);
+}
+
+static int drop_deltas(struct thin2_md *md, struct thin2_dev *th)
+{
 	const struct thin2_delta *d;
 	struct thin2_delta_iter it;
 	int r;
 
-	r = pdata_count_log_reserve(log, 2 * th->active.nr);
+	r = pdata_count_log_reserve(&md->data_sm.log, 2 * th->active.nr);
 	thin2_delta_iter_init(&it, &th->active);
-	while (!r && (d = thin2_delta_next(&it))) {
-		if (d->kind != PDATA_REC_MAP)
-			continue;
-		r = pdata_count_log_add(log, d->phys, d->len, 1, 0, 0);
-		if (!r)
-			r = pdata_count_log_add(log, d->phys, d->len, -1, 0, 0);
-	}
+	while (!r && (d = thin2_delta_next(&it)))
+		if (d->kind == PDATA_REC_MAP)
+			r = drop_units(md, d->phys, d->len);
 	return r;
+}
+
+static int drop_overlay(struct thin2_md *md, struct thin2_dev *th)
+{
+	const struct pdata_range *c = th->overlay, *end = c + th->nr_overlay;
+	int r;
+
+	r = pdata_count_log_reserve(&md->data_sm.log, 2 * (size_t)th->nr_overlay);
+	for (; !r && c < end; c++)
+		if (c->kind == PDATA_RANGE_MAPPED)
+			r = drop_units(md, c->value, c->len);
+	return r;
+}
+
+/* A frozen list may be half way in the tree: then only a whole merge is plain. */
+static int drop_frozen(struct thin2_md *md, struct thin2_dev *th)
+{
+	if (th->overlay && !th->merge.pos && !th->merge.from && !th->merge.done)
+		return drop_overlay(md, th);
+	return thin2_merge_frozen(th);
 }
 
 static int delete_thin(struct thin2_md *md, u32 id, struct thin2_details *d)
@@ -607,8 +631,7 @@ static int delete_thin(struct thin2_md *md, u32 id, struct thin2_details *d)
 	int r;
 
 	if (th) {
-		/* A frozen list may be half way in the tree: only a whole merge is plain. */
-		r = thin2_merge_frozen(th);
+		r = drop_frozen(md, th);
 		if (!r)
 			r = drop_deltas(md, th);
 		if (r)

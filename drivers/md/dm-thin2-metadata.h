@@ -165,6 +165,8 @@ struct thin2_dev {
 	unsigned int pending;		/* writes between begin and end, <= active.room: places for their records */
 	u64 base_root;			/* mapping tree as of base_gen */
 	u64 base_gen;
+	const struct pdata_range *overlay;	/* replayed changes, to be laid over the base; or NULL. merge.change */
+	unsigned int nr_overlay;
 
 	/* Guarded by md->meta_lock. */
 	struct list_head list;		/* md->thins */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Replay: after a crash the journal's records become delta lists and range-map
- * entries again. Nothing is written and nothing is allocated on the metadata
- * device, so it works read-only too.
+ * Replay: after a crash the journal's records become, for each thin, one sorted
+ * array of what they amount to: its first merge, and until that is durable its
+ * overlay (dm-thin2-overlay.c). Nothing is written and nothing is allocated on
+ * the metadata device, so it works read-only too.
  *
  * Records are collected by uid. Those of unknown uids (deleted thins) and those
  * that a tree already holds (applied_seq) are dropped. What remains is netted
@@ -11,6 +12,7 @@
  * then follows in the journal, behind the one that took it from the first.
  */
 #include "dm-thin2-internal.h"
+#include "persistent-data/pdata-sort.h"
 
 /* Records of one uid. */
 struct replay_thin {
@@ -22,6 +24,7 @@ struct replay_thin {
 struct replay {
 	struct thin2_md *md;
 	struct rb_root thins;
+	struct replay_thin *last;	/* whose record the last one was */
 	u64 nr;
 };
 
@@ -52,7 +55,7 @@ static struct replay_thin *replay_find(struct replay *rp, u64 uid, bool add)
 static int collect_record(void *context, u64 seq, const struct pdata_record *rec)
 {
 	struct replay *rp = context;
-	struct replay_thin *rt = replay_find(rp, rec->uid, true);
+	struct replay_thin *rt = rp->last;
 	const struct thin2_delta d = {
 		.seq = seq,
 		.vbegin = rec->vbegin,
@@ -62,6 +65,9 @@ static int collect_record(void *context, u64 seq, const struct pdata_record *rec
 		.birth = rec->birth,
 	};
 
+	if (!rt || rt->uid != rec->uid)
+		rt = replay_find(rp, rec->uid, true);
+	rp->last = rt;
 	if (!rt || thin2_delta_list_reserve(&rt->list, GFP_NOIO))
 		return -ENOMEM;
 	/*
@@ -74,100 +80,111 @@ static int collect_record(void *context, u64 seq, const struct pdata_record *rec
 	return 0;
 }
 
-static u8 record_kind(u8 kind)
+/* ---- what a thin's records amount to ---- */
+
+struct extent {
+	u64 begin;
+	u64 len;
+};
+
+static_assert(!offsetof(struct extent, begin));	/* the key */
+
+static int cmp_extent(const void *a, const void *b)
 {
-	switch (kind) {
-	case PDATA_RANGE_MAPPED:
-		return PDATA_REC_MAP;
-	case PDATA_RANGE_ZERO:
-		return PDATA_REC_ZERO;
-	case PDATA_RANGE_DAMAGED:
-		return PDATA_REC_DAMAGED;
-	default:
-		return PDATA_REC_UNMAP;
-	}
+	const struct extent *x = a, *y = b;
+
+	return x->begin < y->begin ? -1 : x->begin > y->begin;
 }
 
-static u64 entry_value(struct thin2_dev *th, const struct pdata_range *r)
+/* What is mapped is in use. In physical order, where it mostly was allocated in one go. */
+static int take_mapped(struct thin2_md *md, const struct thin2_net *net)
 {
-	unsigned int tag = th->active.tag;
+	struct extent *e = kvmalloc_array(net->nr, sizeof(*e), GFP_NOIO);
+	unsigned int i, next, n = 0;
+	u64 end;
+	int r = 0;
 
-	switch (r->kind) {
-	case PDATA_RANGE_MAPPED:
-		if (r->tag < th->snap_time)
-			return pdata_rm_value(PDATA_RM_SHARED, tag, r->begin, r->value);
-		th->epoch_used[th->epoch] = true;
-		return pdata_rm_value(PDATA_RM_EXCL0 + th->epoch, tag, r->begin, r->value);
-	case PDATA_RANGE_ZERO:
-		return pdata_rm_plain(PDATA_RM_ZERO, tag);
-	case PDATA_RANGE_DAMAGED:
-		return pdata_rm_plain(PDATA_RM_DAMAGED, tag);
-	default:
-		return pdata_rm_plain(PDATA_RM_HOLE, tag);
+	if (!e)
+		return -ENOMEM;
+	for (i = 0; i < net->nr; i++)
+		if (net->change[i].kind == PDATA_RANGE_MAPPED)
+			e[n++] = (struct extent){ net->change[i].value, net->change[i].len };
+	pdata_sort(e, n, sizeof(*e), PDATA_KEY_BITS, cmp_extent);
+	for (i = 0; i < n && !r; i = next) {
+		end = e[i].begin + e[i].len;
+		for (next = i + 1; next < n && e[next].begin == end; next++)
+			end += e[next].len;
+		r = pdata_alloc_take(&md->alloc, e[i].begin, end - e[i].begin);
 	}
+	kvfree(e);
+	return r;
+}
+
+/* One past the highest unit that is mapped, 0 if none. */
+static u64 net_high(const struct thin2_net *net)
+{
+	unsigned int i = net->nr;
+
+	while (i--)
+		if (net->change[i].kind == PDATA_RANGE_MAPPED)
+			return pdata_range_end(&net->change[i]);
+	return 0;
 }
 
 /*
- * One net change becomes a delta and a range-map entry. Its record's sequence
- * is lost; all say that of the first record, which keeps the journal's tail.
+ * The changes become the thin's frozen list, netted already, and its overlay.
+ * All records count as merged once these are, superseded ones included. Units
+ * that were mapped in vain are not in use, nothing needs to free them.
  */
-static int restore_change(struct thin2_dev *th, const struct pdata_range *r, u64 seq)
+static void restore_list(struct thin2_dev *th, const struct thin2_delta_list *l,
+			 struct thin2_net *net)
 {
-	const struct thin2_delta d = {
-		.seq = seq,
-		.vbegin = r->begin,
-		.kind = record_kind(r->kind),
-		.phys = r->value,
-		.len = r->len,
-		.birth = r->tag,
-	};
+	struct thin2_md *md = th->md;
 	unsigned long flags;
-	int ret;
 
-	if (r->kind == PDATA_RANGE_MAPPED && !th->md->read_only) {
-		ret = pdata_alloc_take(&th->md->alloc, r->value, r->len);
-		if (ret)
-			return ret;
-	}
-	/* No I/O yet, nobody else uses the list. */
-	ret = thin2_delta_list_reserve(&th->active, GFP_NOIO);
-	if (ret)
-		return ret;
+	th->merge.change = net->change;
+	th->merge.nr = net->nr;
+	th->merge.seq = l->last_seq;
+	kvfree(net->dead);
+	md->merged_seq = max(md->merged_seq, l->last_seq);
+	atomic64_add(net->nr, &md->nr_dirty);
+
 	spin_lock_irqsave(&th->lock, flags);
 	thin2_note_changed(th);
-	thin2_delta_list_add(&th->active, &d, 0);
-	ret = pdata_rm_store(th->rm, r->begin, pdata_range_end(r), entry_value(th, r));
+	th->frozen.nr = net->nr;
+	th->frozen.first_seq = l->first_seq;
+	th->frozen.last_seq = l->last_seq;
+	th->frozen.high = net_high(net);
+	th->last_seq = l->last_seq;
+	th->overlay = net->change;
+	th->nr_overlay = net->nr;
 	spin_unlock_irqrestore(&th->lock, flags);
-	atomic64_inc(&th->md->nr_dirty);
-	return ret;
 }
 
 static int restore_thin(struct thin2_md *md, const struct thin2_details *d,
 			struct replay_thin *rt)
 {
-	struct thin2_dev *th;
+	struct thin2_dev *th = NULL;
 	struct thin2_net net;
-	unsigned int i;
 	int r;
 
 	thin2_delta_list_skip(&rt->list, d->applied_seq);
 	if (!rt->list.nr)
 		return 0;
-	th = thin2_dev_create(md, d);
-	if (!th)
-		return -ENOMEM;
 	r = thin2_delta_net(&rt->list, &net);
 	if (r)
 		return r;
-	for (i = 0; i < net.nr && !r; i++)
-		r = restore_change(th, &net.change[i], rt->list.first_seq);
-	thin2_net_free(&net);
+	if (!md->read_only)
+		r = take_mapped(md, &net);
+	if (!r) {
+		th = thin2_dev_create(md, d);
+		r = th ? 0 : -ENOMEM;
+	}
 	if (r)
-		return r;
-	/* All of them count as merged once the highest is, superseded ones included. */
-	th->active.last_seq = rt->list.last_seq;
-	th->last_seq = rt->list.last_seq;
-	return 0;
+		thin2_net_free(&net);
+	else
+		restore_list(th, &rt->list, &net);
+	return r;
 }
 
 static int match_details(void *context, u64 key, const void *value)

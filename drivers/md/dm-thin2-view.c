@@ -120,7 +120,8 @@ int thin2_for_each_details(struct thin2_md *md, bool deleting,
 
 /* Base ranges with sorted changes laid over them. */
 struct overlay {
-	const struct thin2_net *net;
+	const struct pdata_range *change;
+	unsigned int nr;
 	unsigned int i;		/* next change */
 	u64 covered;		/* changes so far end here */
 	int (*fn)(void *context, const struct pdata_range *r);
@@ -129,7 +130,7 @@ struct overlay {
 
 static int overlay_change(struct overlay *o)
 {
-	const struct pdata_range *c = &o->net->change[o->i++];
+	const struct pdata_range *c = &o->change[o->i++];
 
 	o->covered = pdata_range_end(c);
 	return c->kind == THIN2_CHANGE_UNMAP ? 0 : o->fn(o->context, c);
@@ -144,11 +145,11 @@ static int overlay_base(void *context, const struct pdata_range *r)
 
 	while (pos < end && !ret) {
 		pos = max(pos, o->covered);
-		if (o->i < o->net->nr && o->net->change[o->i].begin <= pos) {
+		if (o->i < o->nr && o->change[o->i].begin <= pos) {
 			ret = overlay_change(o);
 			continue;
 		}
-		stop = o->i < o->net->nr ? min(end, o->net->change[o->i].begin) : end;
+		stop = o->i < o->nr ? min(end, o->change[o->i].begin) : end;
 		if (pos < stop) {
 			pdata_range_clip(r, pos, stop, &part);
 			ret = o->fn(o->context, &part);
@@ -163,22 +164,32 @@ int thin2_walk(struct thin2_md *md, const struct thin2_details *d,
 {
 	struct pdata_view view = { .tm = &md->tm };
 	struct thin2_net net = { 0 };
-	struct overlay o = { .net = &net, .fn = fn, .context = context };
+	/* The tree, replayed changes over it, and over both those made since. */
+	struct overlay top = { .fn = fn, .context = context };
+	struct overlay replayed = { .fn = overlay_base, .context = &top };
 	struct thin2_dev *th;
 	struct pdata_rt rt;
 	int r = 0;
 
 	thin2_lock(md);
 	th = thin2_dev_find(md, d->id);
-	if (th && th->uid == d->uid)
-		r = th->frozen.nr ? -PDATA_E_BUSY : thin2_delta_net(&th->active, &net);
+	if (th && th->uid == d->uid) {
+		r = th->frozen.nr && !th->overlay ? -PDATA_E_BUSY :
+		    thin2_delta_net(&th->active, &net);
+		replayed.change = th->overlay;
+		replayed.nr = th->nr_overlay;
+		top.change = net.change;
+		top.nr = net.nr;
+	}
 	if (!r && d->root) {
 		thin2_rt_init_details(md, d, &rt);
 		r = pdata_rt_walk(&rt, &view, d->root, 0, PDATA_MAX_UNITS, NULL,
-				  overlay_base, &o);
+				  overlay_base, &replayed);
 	}
-	while (!r && o.i < net.nr)
-		r = overlay_change(&o);
+	while (!r && replayed.i < replayed.nr)
+		r = overlay_change(&replayed);
+	while (!r && top.i < top.nr)
+		r = overlay_change(&top);
 	thin2_net_free(&net);
 	thin2_unlock(md);
 	return r;

@@ -314,6 +314,18 @@ static int sim_io_read(struct pdata_io *io, u64 block, void *data)
 	return r;
 }
 
+static int sim_io_read_run(struct pdata_io *io, u64 block, void *const *data, unsigned int n)
+{
+	unsigned int i;
+	int r = 0;
+
+	if (!n || n > PDATA_IO_RUN)
+		sim_bug("a run of no or too many blocks");
+	for (i = 0; i < n && !r; i++)
+		r = sim_io_read(io, block + i, data[i]);
+	return r;
+}
+
 /* One block of a write call. */
 static void write_one(struct sim_disk *d, u64 block, const void *data, bool fua)
 {
@@ -413,6 +425,7 @@ static const struct pdata_io_ops sim_io_ops = {
 	.get = sim_io_get,
 	.put = sim_io_put,
 	.read = sim_io_read,
+	.read_run = sim_io_read_run,
 	.write = sim_io_write,
 	.flush = sim_io_flush,
 };

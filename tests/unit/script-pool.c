@@ -101,6 +101,8 @@ void pool_open(struct pool *p)
 		.data_block_size = 128,
 		.ops = &md_ops,
 		.context = p,
+		.read_only = p->read_only,
+		.limits = p->limits,
 	};
 
 	assert_ok(thin2_md_open(&params, &p->md));
@@ -126,6 +128,15 @@ void pool_abandon(struct pool *p)
 		thin2_dev_close(p->snap);
 	p->snap = NULL;
 	thin2_md_abandon(p->md);
+}
+
+void pool_crash(struct pool *p)
+{
+	pool_abandon(p);
+	sim_clock_crash(&p->clock);
+	sim_clock_power_on(&p->clock, SIM_NONE);
+	pool_open(p);
+	assert_ok(thin2_dev_open(p->md, 0, &p->origin));
 }
 
 void pool_exit(struct pool *p)

@@ -29,6 +29,8 @@ struct pool {
 	script_fn on_flush;
 	script_fn on_drain;
 	u64 unit;			/* for scripts */
+	bool read_only;			/* for pool_open() */
+	const struct pdata_limits *limits;
 };
 
 void pool_open(struct pool *p);
@@ -36,6 +38,8 @@ void pool_open(struct pool *p);
 void pool_init(struct pool *p);
 /* As a crash leaves it; the disks stay. */
 void pool_abandon(struct pool *p);
+/* Power fails; what was not flushed is lost. Open again, with the origin. */
+void pool_crash(struct pool *p);
 void pool_exit(struct pool *p);
 /* Snapshot 1 of the origin. */
 void take_snap(struct pool *p);

@@ -146,6 +146,26 @@ static int io_bufio_read(struct pdata_io *io, u64 block, void *data)
 	return r;
 }
 
+static int io_bufio_read_run(struct pdata_io *io, u64 block, void *const *data, unsigned int n)
+{
+	struct io_bufio *b = to_io_bufio(io);
+	struct bio *bio;
+	unsigned int i;
+	int r;
+
+	r = check_call(io, block + n - 1);
+	if (r)
+		return r;
+	bio = bio_alloc_bioset(b->bdev, n, OPF_READ, GFP_NOIO, &b->bios);
+	bio->bi_iter.bi_sector = block_to_sector(block);
+	for (i = 0; i < n; i++)
+		__bio_add_page(bio, virt_to_page(data[i]), PDATA_BLOCK_SIZE,
+			       offset_in_page(data[i]));
+	r = submit_bio_wait(bio);
+	bio_put(bio);
+	return r;
+}
+
 static void batch_put(struct write_batch *batch)
 {
 	if (atomic_dec_and_test(&batch->pending))
@@ -246,6 +266,7 @@ static const struct pdata_io_ops io_bufio_ops = {
 	.get = io_bufio_get,
 	.put = io_bufio_put,
 	.read = io_bufio_read,
+	.read_run = io_bufio_read_run,
 	.write = io_bufio_write,
 	.flush = io_bufio_flush,
 };

@@ -17,6 +17,8 @@
 
 struct pdata_io;
 
+#define PDATA_IO_RUN	64u
+
 /* A block held in the clean cache. */
 struct pdata_io_ref {
 	const void *data;
@@ -39,6 +41,12 @@ struct pdata_io_ops {
 
 	/* Read past the cache into memory from pdata_block_alloc(). */
 	int (*read)(struct pdata_io *io, u64 block, void *data);
+
+	/*
+	 * The same for @n consecutive blocks, at most PDATA_IO_RUN, in one go.
+	 * On failure nothing is known of any of them. NULL: not offered.
+	 */
+	int (*read_run)(struct pdata_io *io, u64 block, void *const *data, unsigned int n);
 
 	/*
 	 * Write n blocks, in any order, and wait for all of them. With @fua

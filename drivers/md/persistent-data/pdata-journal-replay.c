@@ -36,7 +36,11 @@ struct replay {
 	const struct pdata_super *sb;
 	int (*record)(void *context, u64 seq, const struct pdata_record *rec);
 	void *context;
-	struct pdata_journal_disk *d;	/* the block last read */
+	struct pdata_journal_disk *d;	/* the block last read: one of those in buf */
+	void *buf[PDATA_IO_RUN];	/* the first is there, others may be NULL */
+	unsigned int nr_buf;
+	u64 run_seq;		/* blocks of these places, */
+	unsigned int nr_run;	/* so many, are in buf */
 	u64 next_seq;		/* the chain goes on with this block, */
 	u64 next_rec;		/* which has no record below this */
 	u32 crc;		/* and has this as prev_crc */
@@ -54,6 +58,41 @@ static bool replay_is_sane(const struct pdata_journal_disk *d)
 	       first && first < PDATA_JOURNAL_SEQ_MAX && d->nr_records;
 }
 
+/* How many places from @slot on lie side by side: there are blocks of others between. */
+static unsigned int replay_run(const struct replay *p, u64 slot)
+{
+	const u64 place = pdata_journal_place(slot);
+	unsigned int n = 1;
+
+	while (n < p->nr_buf && slot + n < p->j->nr_blocks &&
+	       pdata_journal_place(slot + n) == place + n)
+		n++;
+	return n;
+}
+
+/* Get that place of the ring into p->d, with those behind it if it can be. */
+static int replay_fetch(struct replay *p, u64 seq)
+{
+	const u64 slot = seq % p->j->nr_blocks;
+	struct pdata_io *io = p->j->io;
+	unsigned int n;
+
+	if (seq < p->run_seq || seq - p->run_seq >= p->nr_run) {
+		n = replay_run(p, slot);
+		p->run_seq = seq;
+		p->nr_run = 0;
+		if (n > 1 && !io->ops->read_run(io, pdata_journal_place(slot), p->buf, n))
+			p->nr_run = n;
+	}
+	if (p->nr_run) {
+		p->d = p->buf[seq - p->run_seq];
+		return 0;
+	}
+	/* One of them may be bad: find out which. */
+	p->d = p->buf[0];
+	return pdata_io_read(io, pdata_journal_place(slot), p->d);
+}
+
 /*
  * Read the place of the ring where block @seq or one of other laps is.
  *
@@ -62,7 +101,7 @@ static bool replay_is_sane(const struct pdata_journal_disk *d)
 static int replay_read(struct replay *p, u64 seq)
 {
 	struct pdata_journal *j = p->j;
-	const struct pdata_journal_disk *d = p->d;
+	const struct pdata_journal_disk *d;
 	struct pdata_check c = {
 		.block = pdata_journal_place(seq % j->nr_blocks),
 		.type = PDATA_TYPE_JOURNAL,
@@ -72,9 +111,10 @@ static int replay_read(struct replay *p, u64 seq)
 	};
 	int r;
 
-	r = pdata_io_read(j->io, c.block, p->d);
+	r = replay_fetch(p, seq);
 	if (r)
 		return r;
+	d = p->d;
 	r = pdata_block_check(&c, d);
 	if (r && !pdata_error_is_damage(r))
 		return r;
@@ -150,13 +190,12 @@ static int replay_block(struct replay *p)
  */
 static int replay_is_clean(struct replay *p, bool *clean)
 {
-	u64 place = pdata_journal_place(p->next_seq % p->j->nr_blocks);
 	int r;
 
 	*clean = false;
 	if (!(p->sb->flags & PDATA_SB_CLEAN))
 		return 0;
-	r = pdata_io_read(p->j->io, place, p->d);
+	r = replay_fetch(p, p->next_seq);
 	if (r)
 		return r;
 	if (!memchr_inv(p->d, 0, PDATA_BLOCK_SIZE)) {
@@ -171,12 +210,25 @@ static int replay_is_clean(struct replay *p, bool *clean)
 	return 0;
 }
 
+/* Buffers to read ahead into; without memory for them it is done without. */
+static void replay_buffers(struct replay *p)
+{
+	while (p->nr_buf < PDATA_IO_RUN) {
+		p->buf[p->nr_buf] = pdata_block_alloc(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+		if (!p->buf[p->nr_buf])
+			return;
+		p->nr_buf++;
+	}
+}
+
 /* Walk the ring once from the tail: first the chain, then what else is there. */
 static int replay_ring(struct replay *p)
 {
 	u64 seq, end = p->sb->journal_tail + p->j->nr_blocks;
 	int r, found;
 
+	if (p->j->io->ops->read_run)
+		replay_buffers(p);
 	for (seq = p->sb->journal_tail; seq < end; seq++) {
 		found = replay_read(p, seq);
 		if (found < 0 && !p->ended)
@@ -238,17 +290,21 @@ int pdata_journal_replay(struct pdata_journal *j, const struct pdata_super *sb,
 		.next_rec = sb->journal_tail_rec,
 		.crc = sb->journal_tail_crc,
 	};
+	unsigned int i;
 	bool clean;
 	int r;
 
-	p.d = pdata_block_alloc(GFP_NOIO);
-	if (!p.d)
+	p.buf[0] = pdata_block_alloc(GFP_NOIO);
+	if (!p.buf[0])
 		return -ENOMEM;
+	p.d = p.buf[0];
+	p.nr_buf = 1;
 	r = replay_is_clean(&p, &clean);
 	if (!r && !clean)
 		r = replay_ring(&p);
 	if (!r)
 		replay_finish(&p);
-	pdata_block_free(p.d);
+	for (i = 0; i < p.nr_buf; i++)
+		pdata_block_free(p.buf[i]);
 	return r;
 }
