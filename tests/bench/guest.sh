@@ -113,6 +113,7 @@ median()
 . "$here/work-latency.sh"
 . "$here/work-scale.sh"
 . "$here/work-big.sh"
+. "$here/work-cache.sh"
 
 # together FUNCTION WORK...: measures these works, if any is wanted
 together()
@@ -143,6 +144,8 @@ do_round()
 		write-pieces-random
 	! has thin2 || together work_big activation merge-time merge-read merge-stall idle-stall \
 		big-create-snap big-delete discard-1m discard-1m-stall discard-1t discard-1t-stall
+	! has thin2 || [ $round != 1 ] || together work_cache cache-cold cache-hot cache-full \
+		cache-price cache-misses-cold cache-misses-hot cache-memory cache-nodes
 }
 
 cd "$tmp"

@@ -409,6 +409,7 @@ int main(int argc, char **argv)
 				die("too many parts:", spec);
 			}
 			parse_part(spec, &part[nr]);
+			part[nr].random += nr * 0x9e3779b97f4a7c15ull;
 			part[nr].result = &shared->result[nr];
 			shared->actions += part[nr].op >= DISCARD;
 			if (part[nr++].op >= FLOOD && (size[i - 2] || argv[i])) {

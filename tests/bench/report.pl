@@ -67,6 +67,14 @@ my @works = (
 	['merge-stall', '  longest of 4 KiB I/O meanwhile', 'us', 'thin2', '<= 10000'],
 	['idle-stall', '  longest of the same when idle', 'us', 'thin2'],
 	['activation', 'activation, 10^7 ranges, full journal', 'us', 'thin2', '<= 1000000'],
+	['cache-cold', '10^8 ranges, 64 MiB of memory: read', 'IOPS', 'once'],
+	['cache-misses-cold', '  misses a read', 'ratio', 'once'],
+	['cache-hot', '  reads of a hundredth of them', 'IOPS', 'once'],
+	['cache-misses-hot', '  misses a read of those', 'ratio', 'once'],
+	['cache-full', '  the same, all of those cached', 'IOPS', 'once'],
+	['cache-price', '  that, to reads of all', 'ratio', 'once'],
+	['cache-memory', '  largest size of the map, to its limit', 'ratio', 'once', '<= 1.1'],
+	['cache-nodes', '  the same as counted by the kernel', 'ratio', 'once'],
 	['create-snap', 'create_snap', 'us', 'pools', '<= 2000'],
 	['big-create-snap', 'create_snap of 10^7 ranges', 'us', 'thin2', '<= 2000'],
 	['delete', 'delete', 'us', 'pools', '<= 2000'],
@@ -122,7 +130,7 @@ sub read_samples
 		my ($round, $work, $target, $v) = @words;
 
 		die "report.pl: $file:$.: bad line\n" if @words != 4;
-		$value{$work}{$target}{$round} = $v;
+		$value{$work}{$target}{$round} = $v + 0;
 		$rounds{$round} = 1;
 		$targets{$target} = 1;
 	}
@@ -304,7 +312,8 @@ sub print_table
 		printf $format, $row->{what}, ratio_text($row->{ratio}{linear}),
 			ratio_text($row->{ratio}{v1}),
 			(map { number($row->{value}{$_}{median}, $u) } 'thin2', 'v1', 'linear'),
-			sprintf('%.0f %%', 100 * ($base->{high} - $base->{low}) / 2 / $base->{median});
+			sprintf('%.0f %%', 100 * ($base->{high} - $base->{low}) / 2 /
+				($base->{median} || 1));
 		push @missed, sprintf("  %-20s %s, is %s\n", $row->{name}, $row->{wanted}, $row->{is})
 			if defined $row->{goal} && $row->{goal} < 1;
 	}

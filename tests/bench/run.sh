@@ -11,6 +11,7 @@
 #   ROUNDS=12		how often each is measured
 #   TARGETS="..."	some of: linear v1 thin2
 #   WORKS="..."		measure only these (report.pl --list names them all)
+#   RANGES=100000000	of the pool whose map is larger than its cache
 #   BENCH_SECONDS=n	give up after so long (240 s a round)
 #
 # It is no test: any result will do. It fails when something could not be
@@ -30,6 +31,8 @@ for t in $TARGETS; do
 	*) die "TARGETS has '$t', known: linear v1 thin2" ;;
 	esac
 done
+RANGES=${RANGES:-100000000}
+[[ $RANGES =~ ^[1-9][0-9]{4,8}$ ]] || die "RANGES is '$RANGES', expected 10000 to 999999999"
 WORKS=${WORKS:-}
 all=$(perl "$bench/report.pl" --list)
 for w in $WORKS; do
@@ -65,11 +68,14 @@ if [[ " $TARGETS " == *" thin2 "* ]]; then
 	# shellcheck disable=SC2046
 	! wanted $(perl "$bench/report.pl" --list thin2) ||
 		"$bench/image.sh" "$out/image"
+	# shellcheck disable=SC2046
+	! wanted $(perl "$bench/report.pl" --list once) ||
+		"$bench/cache-image.sh" "$out/cache-image" "$RANGES"
 fi
 
 rc=0
 "$TOP/tests/vm/run.sh" -k uml -m 12G -c 2 -t "${BENCH_SECONDS:-$((120 + ROUNDS * 240))}" \
-	-o "$out" -e "ROUNDS=$ROUNDS" -e "TARGETS=$TARGETS" -e "WORKS=$WORKS" -- "$bench/guest.sh" || rc=$?
+	-o "$out" -e "ROUNDS=$ROUNDS" -e "TARGETS=$TARGETS" -e "WORKS=$WORKS" -e "RANGES=$RANGES" -- "$bench/guest.sh" || rc=$?
 [ $rc = 0 ] || die "measuring failed ($rc)"
 perl "$bench/report.pl" "$out" "$(k_release uml)" "$WORKS" | tee "$out/table.txt"
 [ "${PIPESTATUS[0]}" = 0 ] || die "the results are not complete"
