@@ -393,7 +393,12 @@ static bool wants_checkpoint(struct thin2_md *md, bool idle)
 	       pdata_journal_fill(&md->journal) > 50 || (idle && dirty);
 }
 
-static int journal_work(struct thin2_md *md)
+bool thin2_wants_journal(const struct thin2_md *md)
+{
+	return test_bit(THIN2_WANT_JOURNAL, &md->want);
+}
+
+int thin2_journal_work(struct thin2_md *md)
 {
 	int r = 0;
 	bool wanted = test_and_clear_bit(THIN2_WANT_JOURNAL, &md->want);
@@ -412,7 +417,7 @@ int thin2_work(struct thin2_md *md, bool idle)
 
 	if (md->read_only || READ_ONCE(md->failed))
 		return 0;
-	r = journal_work(md);
+	r = thin2_journal_work(md);
 	if (r)
 		return r;
 	if (test_and_clear_bit(THIN2_WANT_LOAD, &md->want)) {

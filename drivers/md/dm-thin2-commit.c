@@ -52,6 +52,20 @@ static int flush_pool(struct thin2_pool *pool)
 	return r;
 }
 
+/* Nobody waits for a flush, but the journal's buffers fill up. */
+static void write_journal(struct thin2_pool *pool)
+{
+	struct thin2_md *md = pool->md;
+	int r;
+
+	if (md->read_only || READ_ONCE(md->failed) || !thin2_wants_journal(md))
+		return;
+	r = thin2_journal_work(md);
+	if (r)
+		DMERR_LIMIT("%s: writing the journal failed: %s", pool->name,
+			    pdata_error_text(r));
+}
+
 static void do_commits(struct work_struct *work)
 {
 	struct thin2_pool *pool = container_of(work, struct thin2_pool, commit_work);
@@ -65,8 +79,10 @@ static void do_commits(struct work_struct *work)
 	bio_list_init(&pool->commits);
 	spin_unlock_irq(&pool->commit_lock);
 	nr = bio_list_size(&bios);
-	if (!nr)
+	if (!nr) {
+		write_journal(pool);
 		return;
+	}
 
 	r = flush_pool(pool);
 	trace_thin2_commit(nr, r);

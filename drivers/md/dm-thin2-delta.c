@@ -258,7 +258,7 @@ static void sweep_run(struct sweep *s)
 	unsigned int i = 0;
 	u64 pos = 0, next;
 
-	while (i < s->nr || s->nr_heap) {
+	for (; i < s->nr || s->nr_heap; cond_resched()) {
 		while (s->nr_heap && rec_end(&s->rec[s->heap[0]]) <= pos) {
 			add_dead(s, s->heap[0], rec_end(&s->rec[s->heap[0]]));
 			heap_pop(s);

@@ -103,6 +103,10 @@ static bool charge_ahead(struct thin2_md *md)
 	    !pdata_journal_reserve_ahead(&md->journal, THIN2_CREDITS))
 		return true;
 	atomic64_sub(THIN2_CREDITS, &md->nr_dirty);
+	/* Half of the buffers are full: have them written before all are. */
+	if (pdata_journal_wants_write(&md->journal) &&
+	    !test_and_set_bit(THIN2_WANT_JOURNAL, &md->want))
+		thin2_wake(md);
 	return false;
 }
 

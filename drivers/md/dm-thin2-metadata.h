@@ -517,6 +517,13 @@ int __must_check thin2_checkpoint(struct thin2_md *md);
  */
 int __must_check thin2_work(struct thin2_md *md, bool idle);
 
+/*
+ * The part of it that writes run into first: the journal's buffers fill up. For
+ * another worker, as a merge may take seconds: after wake(), if it is wanted.
+ */
+bool thin2_wants_journal(const struct thin2_md *md);	/* any context */
+int __must_check thin2_journal_work(struct thin2_md *md);
+
 /* Units that freed() handed out may be used again. */
 void thin2_release(struct thin2_md *md, struct list_head *batch);
 

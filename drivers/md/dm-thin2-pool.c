@@ -61,6 +61,14 @@ static bool wake_wanted(struct thin2_pool *pool)
 		      !thin2_mode_is(pool, THIN2_MODE_WRITE));
 }
 
+static void queue_journal(struct thin2_pool *pool)
+{
+	struct thin2_md *md = READ_ONCE(pool->md);
+
+	if (md && thin2_wants_journal(md) && !READ_ONCE(pool->suspended))
+		queue_work(pool->commit_wq, &pool->commit_work);
+}
+
 static void pool_wake(void *context)
 {
 	struct thin2_pool *pool = context;
@@ -72,6 +80,7 @@ static void pool_wake(void *context)
 	smp_mb__after_atomic();	/* pairs with the one in thin2_announce_parked() */
 	if (wake_wanted(pool))
 		queue_work(pool->io_wq, &pool->wake_work);
+	queue_journal(pool);
 }
 
 void thin2_announce_parked(struct thin2_pool *pool)
@@ -123,6 +132,7 @@ void thin2_pool_retry_later(struct thin2_pool *pool)
 
 void thin2_pool_kick(struct thin2_pool *pool)
 {
+	queue_journal(pool);
 	if (!READ_ONCE(pool->suspended))
 		mod_delayed_work(pool->maint_wq, &pool->tick, 0);
 }

@@ -188,7 +188,7 @@ static int net_sweep(const struct pdata_count_log *log, const struct count_end *
 	u64 pos = 0, next;
 	s64 sum = 0;
 
-	while (j < log->nr) {
+	for (; j < log->nr; cond_resched()) {
 		if (i == j)
 			pos = e[i].begin;
 		for (; i < log->nr && e[i].begin == pos; i++) {

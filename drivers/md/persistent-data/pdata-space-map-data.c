@@ -235,7 +235,7 @@ static int apply_chunk(struct pdata_sm_data *sm, struct pdata_range *chunk,
 	u64 from = 0, cut;
 	int r = 0;
 
-	for (*done = 0; !r && *done < nr; *done += n)
+	for (*done = 0; !r && *done < nr; *done += n, cond_resched())
 		r = pdata_rt_update(&sm->rt, chunk + *done, nr - *done, nr - *done, &from, &n);
 	if (r && from) {
 		net += *done;

@@ -70,8 +70,10 @@ static void dirty_drop_all(struct pdata_tm *tm)
 {
 	struct rb_node *n;
 
-	while ((n = rb_first(&tm->dirty)))
+	while ((n = rb_first(&tm->dirty))) {
 		dirty_drop(tm, rb_entry(n, struct tm_dirty, node));
+		cond_resched();
+	}
 }
 
 /* Memory and a free block, not in the tree of dirty blocks yet. */
@@ -320,6 +322,7 @@ static int seal_all(struct pdata_tm *tm)
 				  c.expected);
 			return r;
 		}
+		cond_resched();
 	}
 	return 0;
 }
@@ -354,6 +357,7 @@ static int write_all(struct pdata_tm *tm)
 		if (r)
 			return r;
 		nr = 0;
+		cond_resched();
 	}
 	return write_batch(tm, nr);
 }
