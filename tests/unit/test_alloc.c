@@ -18,7 +18,11 @@ static int fake_walk(const struct pdata_rt *rt, const struct pdata_view *v, u64 
 static void fake_pin(struct pdata_sm_meta *sm, struct pdata_pin *pin);
 static void fake_unpin(struct pdata_sm_meta *sm, struct pdata_pin *pin);
 
+static int fake_lookup(const struct pdata_rt *rt, const struct pdata_view *v, u64 root, u64 key,
+		       struct pdata_range *r, struct pdata_rt_path *path);
+
 #define pdata_rt_walk	fake_walk
+#define pdata_rt_lookup	fake_lookup
 #define pdata_sm_pin	fake_pin
 #define pdata_sm_unpin	fake_unpin
 #include "pdata-alloc.c"
@@ -49,6 +53,27 @@ static void fake_unpin(struct pdata_sm_meta *sm, struct pdata_pin *pin)
 {
 	assert_int_equal(pin->data_sm_root, ROOT);
 	pins--;
+}
+
+static int fake_lookup(const struct pdata_rt *rt, const struct pdata_view *v, u64 root, u64 key,
+		       struct pdata_range *r, struct pdata_rt_path *path)
+{
+	u64 begin = key, end = key;
+
+	might_sleep();
+	assert_int_equal(root, ROOT);
+	assert_non_null(v->pin);
+	if (walk_error)
+		return walk_error;
+	if (key >= bad_lo && key < bad_hi)
+		return -PDATA_E_CSUM;
+	while (begin > 0 && committed[begin - 1] == committed[key])
+		begin--;
+	while (end < UNITS && committed[end] == committed[key])
+		end++;
+	*r = (struct pdata_range){ .begin = begin, .len = end - begin,
+				   .kind = PDATA_RANGE_COUNT, .tag = 1 };
+	return committed[key] ? 0 : -PDATA_E_NOT_FOUND;
 }
 
 static int fake_walk(const struct pdata_rt *rt, const struct pdata_view *v, u64 root,
@@ -164,7 +189,7 @@ static void check_groups(u64 nr_units)
 	u64 i, g, sum = 0;
 
 	for (g = 0; g < alloc.nr_groups; g++) {
-		const struct alloc_group *group = alloc.table->group[g];
+		const struct alloc_group *group = group_get(&alloc, g);
 		u32 clear;
 
 		if (!group)

@@ -34,6 +34,9 @@ struct alloc_group {
 	unsigned long *map;
 };
 
+/* In the place of a group that need not be loaded, as none of it is free. */
+static struct alloc_group full_group;
+
 struct pdata_alloc_table {
 	struct pdata_alloc_table *older;	/* replaced, may still have readers */
 	u64 max;
@@ -50,6 +53,7 @@ struct pdata_alloc_table {
 static struct alloc_group *group_get(struct pdata_alloc *a, u64 index)
 {
 	struct pdata_alloc_table *table;
+	struct alloc_group *g;
 
 	/* A number of groups is published behind a table that has room for them. */
 	if (index >= smp_load_acquire(&a->nr_groups))
@@ -57,7 +61,8 @@ static struct alloc_group *group_get(struct pdata_alloc *a, u64 index)
 	/* Pairs with table_grow(): what was copied into the table. */
 	table = smp_load_acquire(&a->table);
 	/* Pairs with group_load(): the group's content. */
-	return smp_load_acquire(&table->group[index]);
+	g = smp_load_acquire(&table->group[index]);
+	return g == &full_group ? NULL : g;
 }
 
 static bool group_has_run(const struct alloc_group *g, u32 pos)
@@ -183,7 +188,7 @@ static u64 group_size(const struct pdata_alloc *a, u64 index, u64 nr_units)
 
 static void group_free(struct alloc_group *g)
 {
-	if (!g)
+	if (!g || g == &full_group)
 		return;
 	kvfree(g->map);
 	kfree(g);
@@ -268,7 +273,7 @@ static int group_load(struct pdata_alloc *a, u64 index)
 	int r;
 
 	lockdep_assert_held(&a->load_lock);
-	if (a->table->group[index])
+	if (group_get(a, index))
 		return 0;
 	g = group_new(a, index);
 	if (!g)
@@ -287,11 +292,43 @@ static int group_load(struct pdata_alloc *a, u64 index)
 		WRITE_ONCE(a->no_whole, false);
 	WRITE_ONCE(a->barren, whole ? 0 : a->barren + 1);
 
+	if (!a->table->group[index])
+		a->nr_loaded++;
 	/* Pairs with group_get(). */
 	smp_store_release(&a->table->group[index], g);
-	a->nr_loaded++;
 	load_account(a, found);
 	return 0;
+}
+
+/*
+ * Groups from @index on that lie within one extent in use are not loaded: a large
+ * pool may be full of them, and they would take memory.
+ */
+static void skip_full(struct pdata_alloc *a, u64 index)
+{
+	struct pdata_pin pin;
+	const struct pdata_view v = { .tm = a->tm, .pin = &pin };
+	const u64 nr_units = a->nr_units;
+	struct pdata_range range;
+	int r;
+
+	lockdep_assert_held(&a->load_lock);
+	pdata_sm_pin(&a->tm->sm, &pin);
+	r = pdata_rt_lookup(&a->sm->rt, &v, pin.data_sm_root, index * a->group_units, &range,
+			    NULL);
+	pdata_sm_unpin(&a->tm->sm, &pin);
+	/* What cannot be read is for group_load(). */
+	if (r)
+		return;
+	for (; index < a->nr_groups &&
+	       index * a->group_units + group_size(a, index, nr_units) <= pdata_range_end(&range);
+	     index++) {
+		if (a->table->group[index])
+			continue;
+		WRITE_ONCE(a->table->group[index], &full_group);
+		a->nr_loaded++;
+		load_account(a, 0);
+	}
 }
 
 int pdata_alloc_load(struct pdata_alloc *a)
@@ -301,6 +338,8 @@ int pdata_alloc_load(struct pdata_alloc *a)
 
 	mutex_lock(&a->load_lock);
 	for (n = 0; n < ALLOC_MAX_LOADS && a->load_next < a->nr_groups; a->load_next++) {
+		if (!a->table->group[a->load_next])
+			skip_full(a, a->load_next);
 		if (a->table->group[a->load_next])
 			continue;
 		r = group_load(a, a->load_next);
@@ -439,8 +478,15 @@ static u32 last_group_grow(struct pdata_alloc *a, u64 nr_units)
 	unsigned long flags;
 	u32 units, n;
 
-	if (!g)
+	if (!g) {
+		/* If it was full, it will not be. */
+		if (index < a->nr_groups && a->table->group[index]) {
+			WRITE_ONCE(a->table->group[index], NULL);
+			a->nr_loaded--;
+			a->load_next = min(a->load_next, index);
+		}
 		return 0;
+	}
 	units = group_size(a, index, nr_units);
 	spin_lock_irqsave(&g->lock, flags);
 	n = units - g->units;
@@ -865,7 +911,7 @@ void pdata_alloc_set_run(struct pdata_alloc *a, u32 units)
 	mutex_lock(&a->load_lock);
 	WRITE_ONCE(a->run_units, units);
 	for (i = 0; i < a->nr_groups; i++) {
-		g = a->table->group[i];
+		g = group_get(a, i);
 		if (!g || g->run == units)
 			continue;
 		spin_lock_irqsave(&g->lock, flags);

@@ -6,6 +6,7 @@
 #define RADIX_MIN	256u
 #define RADIX_BITS	11
 #define RADIX_DIGITS	BIT(RADIX_BITS)
+#define RADIX_BREAK	8192	/* entries moved before others may run */
 
 static u64 entry_key(const void *entry)
 {
@@ -32,6 +33,8 @@ static bool radix_pass(const u8 *from, u8 *to, size_t nr, size_t size, unsigned 
 	for (i = 0; i < nr; i++) {
 		d = (entry_key(from + i * size) >> shift) % RADIX_DIGITS;
 		memcpy(to + place[d]++ * size, from + i * size, size);
+		if (!(i % RADIX_BREAK))
+			cond_resched();
 	}
 	return true;
 }
