@@ -59,7 +59,8 @@ my @works = (
 	['fsync8', '8 thins, 4 KiB write + fsync each', 'IOPS', 'all', 'v1 >= 2'],
 	['delay-fsync8', '  the same, requests take 0.5 ms', 'IOPS', 'all', 'v1 >= 3'],
 	['delay-fsync1', '  one alone, in times of the device', 'ratio', 'all', '<= 2'],
-	['delay-flush1', '  the fsync of that', 'ratio', 'all'],
+	# two latencies, where dm-linear needs one; 4 % for what the processor does
+	['delay-flush1', '  the fsync of that', 'ratio', 'all', 'linear >= 0.48'],
 	['beside-alone', 'p99 of a mapped 4 KiB read, alone', 'us', 'all'],
 	['beside-read', '  beside a thin that is provisioned', 'us', 'all', 'linear >= 0.8333'],
 	['merge-time', 'merge of 458,752 ranges into 10^7', 'us', 'thin2'],

@@ -12,7 +12,7 @@
 #   TARGETS="..."	some of: linear v1 thin2
 #   WORKS="..."		measure only these (report.pl --list names them all)
 #   RANGES=100000000	of the pool whose map is larger than its cache
-#   BENCH_SECONDS=n	give up after so long (240 s a round)
+#   BENCH_SECONDS=n	give up after so long (300 s, and 240 s a round)
 #
 # It is no test: any result will do. It fails when something could not be
 # measured.
@@ -74,7 +74,7 @@ if [[ " $TARGETS " == *" thin2 "* ]]; then
 fi
 
 rc=0
-"$TOP/tests/vm/run.sh" -k uml -m 12G -c 2 -t "${BENCH_SECONDS:-$((120 + ROUNDS * 240))}" \
+"$TOP/tests/vm/run.sh" -k uml -m 12G -c 2 -t "${BENCH_SECONDS:-$((300 + ROUNDS * 240))}" \
 	-o "$out" -e "ROUNDS=$ROUNDS" -e "TARGETS=$TARGETS" -e "WORKS=$WORKS" -e "RANGES=$RANGES" -- "$bench/guest.sh" || rc=$?
 [ $rc = 0 ] || die "measuring failed ($rc)"
 perl "$bench/report.pl" "$out" "$(k_release uml)" "$WORKS" | tee "$out/table.txt"
