@@ -113,26 +113,35 @@ u64 thin2_reserve_blocks(struct thin2_md *md)
 	return thin2_step_blocks(md, THIN2_STEP_FEW);
 }
 
-/*
- * How many records may be un-merged at once: the most that one of three bounds
- * allows. Each may copy a shared leaf, split it and split one of the space map,
- * and make those leaves grow by a few hundred bytes: four blocks. Copies and
- * splits are no more than there are leaves, growth is less than half a block.
- * And leaves in which all has grown as wide as it can, eight for one, hold all
- * their records besides those that are new, of which 25 find place in a block.
- */
 static void update_admission(struct thin2_md *md)
 {
-	u64 free = pdata_sm_free(&md->tm.sm, true), reserve = thin2_reserve_blocks(md);
-	u64 budget, admit, used = md->tm.sm.used;
+	const u64 free = pdata_sm_free(&md->tm.sm, true), keep = thin2_reserve_blocks(md) + 16;
 
-	budget = free > reserve + 16 ? free - reserve - 16 : 0;
-	admit = budget / 4;
+	WRITE_ONCE(md->budget, free > keep ? free - keep : 0);
+	WRITE_ONCE(md->budget_used, md->tm.sm.used);
+}
+
+/*
+ * The most that one of three bounds allows. Each record may copy a shared leaf
+ * and the way to it, split it and split one of the space map, and make those
+ * leaves grow by a few hundred bytes: four blocks and one for each level. Copies
+ * and splits are no more than there are blocks, growth is less than half a block.
+ * And leaves in which all has grown as wide as it can, eight for one, hold all
+ * their records besides those that are new, of which 25 find place in a block.
+ *
+ * A block that many thins share is one in use, but each of them may copy it.
+ */
+u64 thin2_admit(const struct thin2_md *md)
+{
+	const u64 thins = READ_ONCE(md->sb.time) ? max(atomic_read(&md->nr_noted), 1) : 1;
+	const u64 budget = READ_ONCE(md->budget), used = READ_ONCE(md->budget_used) * thins;
+	u64 admit = div_u64(budget, 4 + READ_ONCE(md->levels));
+
 	if (budget > 3 * used)
 		admit = max(admit, (budget - 3 * used) * 2);
 	if (budget > 8 * used)
 		admit = max(admit, (budget - 8 * used) * 25);
-	WRITE_ONCE(md->admit, admit);
+	return admit;
 }
 
 static int write_details(struct thin2_md *md)
@@ -387,7 +396,7 @@ int thin2_checkpoint(struct thin2_md *md)
 static bool wants_checkpoint(struct thin2_md *md, bool idle)
 {
 	u64 dirty = atomic64_read(&md->nr_dirty);
-	u64 limit = min(READ_ONCE(md->admit), READ_ONCE(md->max_dirty));
+	u64 limit = min(thin2_admit(md), READ_ONCE(md->max_dirty));
 
 	return test_bit(THIN2_WANT_CHECKPOINT, &md->want) || dirty > limit / 2 ||
 	       pdata_journal_fill(&md->journal) > 50 || (idle && dirty);

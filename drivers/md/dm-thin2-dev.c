@@ -68,7 +68,7 @@ retry:
  */
 static u64 record_limit(const struct thin2_md *md)
 {
-	return min(READ_ONCE(md->admit), READ_ONCE(md->max_dirty));
+	return min(thin2_admit(md), READ_ONCE(md->max_dirty));
 }
 
 static int charge_one(struct thin2_md *md, bool gives_back)

@@ -22,6 +22,9 @@ enum {
 #define THIN2_STEP_CHANGES	256u
 #define THIN2_STEP_FEW		16u
 
+/* Internal levels that a tree is taken to have until one of more is met: 10^9 ranges. */
+#define THIN2_LEVELS		3u
+
 /* Range-map entries changed under one hold of a thin's lock. */
 #define THIN2_STEP_RANGES	1024u
 

@@ -328,6 +328,7 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 	r = merge_update(th, rt, changes, &done);
 	if (r)
 		return r;
+	WRITE_ONCE(md->levels, max(md->levels, rt->levels));
 	WRITE_ONCE(th->own_decs, th->own_decs + (md->nr_decs - decs));
 	m->pos += done;
 	th->details.root = rt->root;

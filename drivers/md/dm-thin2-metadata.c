@@ -286,6 +286,7 @@ static struct thin2_md *md_alloc(const struct thin2_md_params *p)
 	spin_lock_init(&md->noted_lock);
 	INIT_LIST_HEAD(&md->cached);
 	md->fill_ranges = THIN2_FILL_RANGES;
+	md->levels = THIN2_LEVELS;
 	return md;
 }
 
@@ -401,7 +402,7 @@ static bool has_room(struct thin2_md *md)
 {
 	u64 dirty = atomic64_read(&md->nr_dirty);
 
-	return READ_ONCE(md->admit) > dirty;
+	return thin2_admit(md) > dirty;
 }
 
 /* A message that needs new metadata is refused before it changes anything. */

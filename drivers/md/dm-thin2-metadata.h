@@ -228,7 +228,10 @@ struct thin2_md {
 	struct pdata_alloc alloc;
 	atomic64_t nr_dirty;		/* records in all lists, reserved ones included */
 	u64 max_dirty;			/* hard cap; READ_ONCE */
-	u64 admit;			/* records the metadata's free space allows; READ_ONCE */
+	u64 budget;			/* blocks that un-merged records may cost; READ_ONCE */
+	u64 budget_used;		/* blocks in use then; READ_ONCE */
+	unsigned int levels;		/* internal ones of any tree merged into; READ_ONCE */
+	atomic_t nr_noted;		/* thins that have, or had, records since a checkpoint */
 	unsigned int fill_ranges;	/* ranges read on a miss; READ_ONCE */
 	u32 chunk_units;		/* writes of less are placed by chunk; READ_ONCE */
 
@@ -528,6 +531,9 @@ int __must_check thin2_journal_work(struct thin2_md *md);
 void thin2_release(struct thin2_md *md, struct list_head *batch);
 
 /* ---- figures; any context unless noted ---- */
+
+/* How many records may be un-merged at once, for all that the metadata has room for. */
+u64 thin2_admit(const struct thin2_md *md);
 
 struct thin2_pool_status {
 	u64 transaction_id;

@@ -166,7 +166,7 @@ bool thin2_out_of_space(struct thin2_pool *pool, int r)
 
 static bool has_space(struct thin2_md *md)
 {
-	return pdata_alloc_free(&md->alloc) && READ_ONCE(md->admit);
+	return pdata_alloc_free(&md->alloc) && thin2_admit(md);
 }
 
 /* A pool that ran out of space goes on by itself once there is some. */

@@ -56,6 +56,8 @@ void thin2_thins_del(struct thin2_dev *th)
 	spin_lock_irqsave(&md->noted_lock, flags);
 	list_del(&th->changed_list);
 	spin_unlock_irqrestore(&md->noted_lock, flags);
+	if (th->noted)
+		atomic_dec(&md->nr_noted);
 }
 
 void thin2_details_touch(struct thin2_dev *th)
@@ -76,6 +78,7 @@ void thin2_note_changed(struct thin2_dev *th)
 	spin_lock(&th->md->noted_lock);
 	list_add_tail(&th->changed_list, &th->md->noted);
 	spin_unlock(&th->md->noted_lock);
+	atomic_inc(&th->md->nr_noted);
 }
 
 struct list_head *thin2_changed(struct thin2_md *md)
@@ -104,6 +107,7 @@ void thin2_forget_unchanged(struct thin2_md *md)
 		if (!changed) {
 			list_del_init(&th->changed_list);
 			th->noted = false;
+			atomic_dec(&md->nr_noted);
 			unused = th->active;
 			thin2_delta_list_init(&th->active, unused.tag);
 		}

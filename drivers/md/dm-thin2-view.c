@@ -23,7 +23,7 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	thin2_unlock(md);
 
 	s->nr_dirty = atomic64_read(&md->nr_dirty);
-	s->max_dirty = min(READ_ONCE(md->max_dirty), READ_ONCE(md->admit));
+	s->max_dirty = min(READ_ONCE(md->max_dirty), thin2_admit(md));
 	s->journal_fill = pdata_journal_fill(&md->journal);
 	s->journal_last = pdata_journal_last(&md->journal);
 	s->journal_durable = pdata_journal_durable(&md->journal);

@@ -164,7 +164,7 @@ static void reserve_record(struct gen *g, struct thin2_dev *th)
 	struct thin2_md *md = g->md;
 	int r;
 
-	if ((u64)atomic64_read(&md->nr_dirty) >= min(md->admit, md->max_dirty) / 2)
+	if ((u64)atomic64_read(&md->nr_dirty) >= min(thin2_admit(md), md->max_dirty) / 2)
 		checkpoint(g);
 	while ((r = pdata_journal_reserve(&md->journal, 1)) == -PDATA_E_JOURNAL_FULL) {
 		must("flush", thin2_flush(md));

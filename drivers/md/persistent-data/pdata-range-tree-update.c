@@ -185,6 +185,7 @@ static int way_down(struct rt_update *u, u64 key)
 
 	if (!u->depth)
 		u->bottom.level = 0;
+	rt->levels = u->depth + u->bottom.level;
 	if (r && rt_is_unreadable(r) && rt->ops->unreadable) {
 		u->err = r;
 		u->nr_old = 0;

@@ -76,6 +76,7 @@ struct pdata_rt {
 	u64 root;		/* of the transaction being built */
 	u64 seq;		/* stamped into h.seq of leaves written */
 	s64 leaves;		/* changed by the number of leaves this tree gets or loses */
+	unsigned int levels;	/* internal ones that the last update went down */
 	void *context;		/* the callbacks' */
 };
 
