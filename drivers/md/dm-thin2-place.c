@@ -82,5 +82,5 @@ void thin2_set_placement(struct thin2_md *md, u64 chunk_units, u64 erase_units)
 	const u64 run = erase_units ? erase_units : PDATA_RUN_UNITS;
 
 	pdata_alloc_set_run(&md->alloc, run);
-	WRITE_ONCE(md->chunk_units, min(chunk_units, (u64)md->alloc.run_units));
+	WRITE_ONCE(md->chunk_units, min_t(u64, chunk_units, md->alloc.run_units));
 }

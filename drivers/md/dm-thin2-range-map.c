@@ -224,7 +224,7 @@ u64 pdata_rm_bound(struct pdata_range_map *rm, u64 begin, u64 end, unsigned int 
 		if (!entry)
 			return end;
 		if (to_block(entry)) {
-			bound = max(begin, (u64)mas.index) - mas.index;
+			bound = max_t(u64, begin, mas.index) - mas.index;
 			bound = mas.index + block_bound(entry, bound, &nr);
 		} else {
 			bound = mas.last + 1;
@@ -448,15 +448,15 @@ static bool block_has_only(const struct block *b, u64 begin, u64 end)
 /* Values of the units of [begin, +BLOCK_UNITS). Returns what count changes if they go. */
 static s64 block_collect(struct pdata_range_map *rm, struct block *b, u64 begin)
 {
-	const u64 end = begin + BLOCK_UNITS;
 	MA_STATE(mas, &rm->mt, begin, begin);
+	const u64 end = begin + BLOCK_UNITS;
 	s64 change = 0;
 	void *entry;
 	u64 i;
 
 	while ((entry = mas_find(&mas, end - 1))) {
 		change += count_change(&mas, begin, end);
-		for (i = max(begin, (u64)mas.index); i <= mas.last && i < end; i++)
+		for (i = max_t(u64, begin, mas.index); i <= mas.last && i < end; i++)
 			b->unit[i - begin] = entry;
 	}
 	return change;
@@ -469,8 +469,8 @@ static s64 block_collect(struct pdata_range_map *rm, struct block *b, u64 begin)
 static int block_make(struct pdata_range_map *rm, u64 begin, u64 end, void *entry,
 		      const struct ma_state *old)
 {
-	const u64 first = block_begin(begin), behind = first + BLOCK_UNITS;
-	MA_STATE(mas, &rm->mt, first, behind - 1);
+	MA_STATE(mas, &rm->mt, block_begin(begin), block_begin(begin) + BLOCK_UNITS - 1);
+	const u64 first = mas.index, behind = first + BLOCK_UNITS;
 	struct block *b;
 	s64 change;
 	u64 i;
@@ -577,7 +577,7 @@ static u64 flip_part(struct pdata_range_map *rm, u64 begin, u64 end, u64 value)
 	int r;
 
 	if (b) {
-		end = min(end, (u64)mas.last + 1);
+		end = min_t(u64, end, mas.last + 1);
 		block_set(rm, b, begin, end, xa_mk_value(value));
 		return end;
 	}

@@ -6,7 +6,7 @@ fsync_job()
 {
 	job fsync8 "$1" "$(printf '%s:' "$map/$1-"{10..17} | sed 's/:$//')" \
 		--ioengine=psync --iodepth=1 --rw=randwrite --bs=4k --fsync=1 --numjobs=8 \
-		--file_service_type=sequential --number_ios=${FSYNCS:-1000} --size=64m
+		--file_service_type=sequential --number_ios="${FSYNCS:-1000}" --size=64m
 	[ "$1" = linear ] || settle_job
 }
 

@@ -84,7 +84,7 @@ done
 # refused VALUE
 refused()
 {
-	features=(erase_size $1)
+	features=(erase_size "$1")
 	check_fails "erase_size '$1' is refused" "" pool_open
 	[ ! -e $POOL ] || dmsetup remove t2-pool
 }

@@ -88,11 +88,11 @@ read_back 1 2 &
 reader=$!
 while kill -0 $reader 2>/dev/null; do
 	now=$(cached)
-	[ "$now" -le $top ] || top=$now
+	[ "$now" -le "$top" ] || top=$now
 	sleep 0.1
 done
 check "what was forgotten is read again" wait $reader
-check_range "memory stays near the limit meanwhile" $top $((low / 4)) $((low * 2))
+check_range "memory stays near the limit meanwhile" "$top" $((low / 4)) $((low * 2))
 fills=$(($(stat cache_fills) - fills))
 check_range "a miss brings a window" $fills 500 $((2 * 16384))
 check "and it was too little for all" [ "$(stat cache_ranges_evicted)" -gt 60000 ]

@@ -116,8 +116,8 @@ before()
 
 check_fs()
 {
-	e2fsck -fn "/dev/mapper/thin$1" >/out/fsck$1.log 2>&1 ||
-		{ tail /out/fsck$1.log; fail "e2fsck of thin $1"; }
+	e2fsck -fn "/dev/mapper/thin$1" >"/out/fsck$1.log" 2>&1 ||
+		{ tail "/out/fsck$1.log"; fail "e2fsck of thin $1"; }
 }
 
 after()

@@ -894,7 +894,7 @@ u64 pdata_alloc_get_at(struct pdata_alloc *a, u64 begin, u64 want)
 		return 0;
 	spin_lock(&g->lock);
 	if (pos < g->units && !test_bit(pos, g->map)) {
-		end = find_next_bit(g->map, min(pos + want, (u64)g->units), pos);
+		end = find_next_bit(g->map, min_t(u64, pos + want, g->units), pos);
 		group_set(a, g, pos, end - pos);
 	}
 	spin_unlock(&g->lock);
