@@ -235,8 +235,10 @@ static int apply_chunk(struct pdata_sm_data *sm, struct pdata_range *chunk,
 	u64 from = 0, cut;
 	int r = 0;
 
-	for (*done = 0; !r && *done < nr; *done += n, cond_resched())
+	for (*done = 0; !r && *done < nr; *done += n) {
 		r = pdata_rt_update(&sm->rt, chunk + *done, nr - *done, nr - *done, &from, &n);
+		cond_resched();
+	}
 	if (r && from) {
 		net += *done;
 		cut = from - net->begin;
