@@ -24,10 +24,10 @@ cache_stat()
 	dmsetup message cache-pool 0 stats | sed -n "s/^$1=//p"
 }
 
-# What the nodes of all range maps take, as the kernel counts, in bytes.
+# What the nodes and blocks of all range maps take, as the kernel counts, in bytes.
 cache_nodes()
 {
-	awk '$1 == "maple_node" { print $2 * $4 }' /proc/slabinfo
+	awk '$1 == "maple_node" || $1 == "kmalloc-192" { n += $2 * $4 } END { print n }' /proc/slabinfo
 }
 
 # cache_watch FILE: what the maps take, until the file "watch" is gone
