@@ -159,13 +159,37 @@ static int overlay_base(void *context, const struct pdata_range *r)
 	return ret;
 }
 
+/*
+ * What continues what came before is one range with it, as it will be in the tree
+ * once all is merged, wherever leaves and changes begin.
+ */
+struct joined {
+	struct pdata_range last;	/* may grow yet; none if its len is 0 */
+	int (*fn)(void *context, const struct pdata_range *r);
+	void *context;
+};
+
+static int joined_add(void *context, const struct pdata_range *r)
+{
+	struct joined *j = context;
+	int ret = 0;
+
+	if (j->last.len && pdata_range_join(&j->last, r))
+		return 0;
+	if (j->last.len)
+		ret = j->fn(j->context, &j->last);
+	j->last = *r;
+	return ret;
+}
+
 int thin2_walk(struct thin2_md *md, const struct thin2_details *d,
 	       int (*fn)(void *context, const struct pdata_range *r), void *context)
 {
 	struct pdata_view view = { .tm = &md->tm };
 	struct thin2_net net = { 0 };
 	/* The tree, replayed changes over it, and over both those made since. */
-	struct overlay top = { .fn = fn, .context = context };
+	struct joined joined = { .fn = fn, .context = context };
+	struct overlay top = { .fn = joined_add, .context = &joined };
 	struct overlay replayed = { .fn = overlay_base, .context = &top };
 	struct thin2_dev *th;
 	struct pdata_rt rt;
@@ -190,6 +214,8 @@ int thin2_walk(struct thin2_md *md, const struct thin2_details *d,
 		r = overlay_change(&replayed);
 	while (!r && top.i < top.nr)
 		r = overlay_change(&top);
+	if (!r && joined.last.len)
+		r = fn(context, &joined.last);
 	thin2_net_free(&net);
 	thin2_unlock(md);
 	return r;

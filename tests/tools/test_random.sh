@@ -43,6 +43,13 @@ life()
 	[ $((RANDOM % 3)) != 0 ] || cmds+=" hold ${ids[0]}"
 }
 
+# timeless FILE: a dump without the births of ranges. Joined ones keep the smaller,
+# so they depend on what was joined before a part of it was replaced.
+timeless()
+{
+	sed -E '/_mapping /s/ time="[0-9]+"//' "$1"
+}
+
 # judge FILE: it checks clean, before and after being opened once more
 judge()
 {
@@ -52,7 +59,7 @@ judge()
 	run 0 thin2_check "$1" || return 1
 	[ ! -s err ] || return 1
 	thin2_dump "$1" >after.xml 2>err || return 1
-	cmp before.xml after.xml >>err
+	cmp <(timeless before.xml) <(timeless after.xml) >>err
 }
 
 for ((round = 0; round < ROUNDS; round++)); do
