@@ -609,7 +609,7 @@ struct run {
 	u64 end;
 	void *clean;		/* NULL: none */
 	unsigned int parts;
-	bool plain;		/* a part that is not clean yet, or a block */
+	bool to_store;	/* a part that is not clean yet, or a block */
 };
 
 static void *clean_value(void *entry, unsigned int tag)
@@ -639,7 +639,7 @@ static bool run_finish(struct pdata_range_map *rm, struct run *run)
 	const struct run r = *run;
 
 	run->clean = NULL;
-	if (!r.clean || (r.parts == 1 && !r.plain))
+	if (!r.clean || (r.parts == 1 && !r.to_store))
 		return false;
 	if (overwrite_tree(rm, r.begin, r.end, r.clean))
 		clean_each(rm, &r);
@@ -648,18 +648,18 @@ static bool run_finish(struct pdata_range_map *rm, struct run *run)
 
 /* [begin, end) of the tree comes next, all of which can be @clean. True as above. */
 static bool run_add(struct pdata_range_map *rm, struct run *run, u64 begin, u64 end,
-		    void *clean, bool plain)
+		    void *clean, bool to_store)
 {
 	bool changed;
 
 	if (run->clean == clean && run->end == begin) {
 		run->end = end;
 		run->parts++;
-		run->plain |= plain;
+		run->to_store |= to_store;
 		return false;
 	}
 	changed = run_finish(rm, run);
-	*run = (struct run){ begin, end, clean, 1, plain };
+	*run = (struct run){ begin, end, clean, 1, to_store };
 	return changed;
 }
 
