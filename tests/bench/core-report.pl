@@ -94,9 +94,11 @@ if ($s{run}) {
 # name, value of a size, least value that is not noise
 my @curves = (
 	['create', sub { $s{scale}{$_[0]}{create_s} }, 0.02],
-	['snapshot', sub { $s{scale}{$_[0]}{snapshot_s} }, 0.02],
 	['record', sub { $s{scale}{$_[0]}{record_s} }, 0.02],
-	['merge', sub { $s{scale}{$_[0]}{merge_s} }, 0.02],
+	['merge', sub { $s{flat}{$_[0]}{merge_s} }, 0.02],
+	# A snapshot merges what its origin has; what is left falls to the checkpoints
+	# between. How they share that depends on how many origins take turns.
+	['snapshots', sub { $s{scale}{$_[0]}{snapshot_s} + $s{scale}{$_[0]}{merge_s} }, 0.02],
 	['check', sub { $s{check}{$_[0]}{cpu_seconds} }, 0.02],
 	['dump', sub { $s{dump}{$_[0]}{cpu_seconds} }, 0.02],
 	['dump_devices', sub { $s{dump_devices}{$_[0]}{cpu_seconds} }, 0.02],

@@ -16,7 +16,7 @@ nlogn(x, y) = y * x * log(x) / (first * log(first))
 set title "Time"
 set ylabel "seconds of CPU"
 plot for [i = 2:8] data using 1:(column(i) > 0.002 ? column(i) : NaN) \
-	with linespoints title word("x create snapshot record merge check dump dump_devices", i), \
+	with linespoints title word("x create record merge snapshots check dump dump_devices", i), \
 	nlogn(x, 0.01) with lines dashtype 2 lc rgb "black" title "n log n"
 set title "Size and memory"
 set ylabel "MiB"

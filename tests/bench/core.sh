@@ -168,7 +168,11 @@ measure_scale()
 	timed "$nr" check "$tools/thin2_check" "$pool"
 	timed "$nr" dump_devices "$tools/thin2_dump" --skip-mappings -o /dev/null "$pool"
 	# All mappings once: snapshots would repeat them.
-	"$bin/genpool" -s "$SEED" -m "$blocks" -n "$nr" -t $thins -p 0 "$pool" scale >"$work/gen"
+	for ((i = 0; i < TRIES; i++)); do
+		"$bin/genpool" -s "$SEED" -m "$blocks" -n "$nr" -t $thins -p 0 \
+			"$pool" scale >"$work/gen"
+		sample flat "$nr" "$work/gen"
+	done
 	timed "$nr" dump "$tools/thin2_dump" -o /dev/null "$pool"
 	rm -f "$pool"
 }
