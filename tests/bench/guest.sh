@@ -142,7 +142,7 @@ do_round()
 	together work_runs runs-seq8
 	together work_write_runs write-runs-seq8 write-streams-seq8 write-runs-random \
 		write-pieces-random
-	! has thin2 || together work_big activation merge-time merge-read merge-stall idle-stall \
+	! has thin2 || together work_big activation merge-time merge-read merge-stall idle-stall busy-stall \
 		big-create-snap big-delete discard-1m discard-1m-stall discard-1t discard-1t-stall
 	! has thin2 || [ $round != 1 ] || together work_cache cache-cold cache-hot cache-full \
 		cache-price cache-misses-cold cache-misses-hot cache-memory cache-nodes

@@ -67,6 +67,7 @@ my @works = (
 	['merge-read', '  p99 of a read meanwhile, to idle', 'ratio', 'thin2', '<= 1.5'],
 	['merge-stall', '  longest of 4 KiB I/O meanwhile', 'us', 'thin2', '<= 10000'],
 	['idle-stall', '  longest of the same when idle', 'us', 'thin2'],
+	['busy-stall', '  beside a process that computes', 'us', 'thin2'],
 	['activation', 'activation, 10^7 ranges, full journal', 'us', 'thin2', '<= 1000000'],
 	['cache-cold', '10^8 ranges, 64 MiB of memory: read', 'IOPS', 'once'],
 	['cache-misses-cold', '  misses a read', 'ratio', 'once'],

@@ -52,6 +52,19 @@ big_longest()
 	awk '/^(read|write|fresh)/ && $6 > m { m = $6 } END { print m }' "$tmp/load"
 }
 
+# The same beside a process that computes on one of the CPUs and has nothing to do
+# with us: what the scheduler, whose tick is 10 ms here, adds by itself.
+big_busy()
+{
+	local busy
+	(while :; do :; done) &
+	busy=$!
+	measured load 4 "$(big_trio 8)" >"$tmp/load"
+	kill $busy
+	wait $busy 2>/dev/null || :
+	sample busy-stall thin2 "$(big_longest)"
+}
+
 # The merge of all that were in the journal into a tree of 10^7, beginning with the resume.
 big_merge()
 {
@@ -68,6 +81,8 @@ big_merge()
 	dmsetup message big-pool 0 checkpoint
 	measured load 2 "$(big_trio 4)" >"$tmp/load"
 	sample idle-stall thin2 "$(big_longest)"
+	dmsetup message big-pool 0 checkpoint
+	big_busy
 	sample merge-read thin2 "$(divide "$p99" "$(load_field 1 5)")"
 	dmsetup message big-pool 0 checkpoint
 }
@@ -104,7 +119,7 @@ work_big()
 	big_restore
 	echo "round $round: restoring took $((SECONDS - start)) s"
 	big_activate
-	if wanted merge-time merge-read merge-stall idle-stall; then
+	if wanted merge-time merge-read merge-stall idle-stall busy-stall; then
 		big_merge
 	else
 		dmsetup resume big-pool
