@@ -551,6 +551,8 @@ static int add_snap(struct thin2_md *md, u32 id, const struct thin2_details *ori
 
 	new_details(md, id, &d);
 	d.root = origin->root;
+	d.leaf_sum = origin->leaf_sum;
+	d.flags = origin->flags & PDATA_THIN_SUM_LOST;
 	d.mapped_units = origin->mapped_units;
 	d.origin_uid = origin->uid;
 	d.origin_seq = origin->applied_seq;
