@@ -59,6 +59,7 @@ struct node {
 	u64 lo;
 	u64 hi;
 	u64 mapped;		/* units below it */
+	u64 leaf_sum;		/* of the marks of leaves below it */
 	u32 refs;		/* pointers to it that were met */
 	s8 level;		/* WALK_ROOT until it is read */
 	u8 kind;
@@ -72,6 +73,7 @@ struct thin {
 	bool held;		/* known through a held checkpoint only */
 	bool partial;
 	u64 mapped;		/* counted */
+	u64 leaf_sum;		/* computed */
 };
 
 /* Growing array of u64. */

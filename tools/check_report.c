@@ -10,7 +10,7 @@ static const char * const severity_json[SEV_NR] = { "note", "non-fatal", "fatal"
 
 static void print_number(const struct finding *f, u64 v)
 {
-	if (!strcmp(f->what, "crc") || !strcmp(f->what, "magic"))
+	if (!strcmp(f->what, "crc") || !strcmp(f->what, "magic") || !strcmp(f->what, "leaf_sum"))
 		fprintf(stderr, "%#llx", v);
 	else
 		fprintf(stderr, "%llu", v);

@@ -3,8 +3,8 @@
  * thin2_check: the trees.
  *
  * Every node is read once. A table of nodes counts the pointers to each and
- * remembers how many units are mapped below it, so that a subtree shared by
- * any number of snapshots costs one visit.
+ * remembers how many units are mapped below it and what its leaves sum up to,
+ * so that a subtree shared by any number of snapshots costs one visit.
  */
 #include "check.h"
 
@@ -85,10 +85,13 @@ struct tree {
 	u32 id;
 	bool held;
 	bool partial;
-	/* Units mapped below the node at each depth of the walk. */
+	/* What is below the node at each depth of the walk. */
 	unsigned int depth;
-	u64 mapped[WALK_MAX_LEVEL + 2];
-	bool part[WALK_MAX_LEVEL + 2];
+	struct {
+		u64 mapped;
+		u64 leaf_sum;
+		bool part;
+	} below[WALK_MAX_LEVEL + 2];
 };
 
 static const char *node_type(const struct tree *t, const struct walk_at *at)
@@ -121,6 +124,14 @@ static struct finding tree_finding(const struct tree *t, const struct walk_at *a
 	return f;
 }
 
+/* @n is one of those below the node that the walk is in. */
+static void tree_below(struct tree *t, const struct node *n)
+{
+	t->below[t->depth].mapped += n->mapped;
+	t->below[t->depth].leaf_sum += n->leaf_sum;
+	t->below[t->depth].part |= n->partial;
+}
+
 /* A node that is met again must be what it was the first time. */
 static void tree_meet_again(struct tree *t, const struct walk_at *at, const struct node *n)
 {
@@ -130,12 +141,11 @@ static void tree_meet_again(struct tree *t, const struct walk_at *at, const stru
 
 	if (n->kind == t->kind && (!bounds || (n->lo == at->lo && n->hi == at->hi)) &&
 	    (at->level == WALK_ROOT || n->level == WALK_ROOT || n->level == at->level)) {
-		t->mapped[t->depth] += n->mapped;
-		t->part[t->depth] |= n->partial;
+		tree_below(t, n);
 		return;
 	}
 	f.text = "another pointer describes it differently";
-	t->part[t->depth] = true;
+	t->below[t->depth].part = true;
 	report(t->c, &f);
 }
 
@@ -151,7 +161,7 @@ static int tree_enter(struct walk *w, const struct walk_at *at)
 	if (at->block < c->sb.meta_blocks &&
 	    pdata_is_reserved(at->block, c->sb.journal_blocks)) {
 		f = tree_finding(t, at, SEV_FATAL, "tree points to a reserved block");
-		t->part[t->depth] = true;
+		t->below[t->depth].part = true;
 		c->incomplete = true;
 		report(c, &f);
 		return 1;
@@ -177,8 +187,10 @@ static int tree_node(struct walk *w, const struct walk_at *at, const struct pdat
 	if (t->kind == NODE_DATA_SM && !at->level)
 		t->c->sm_leaves++;
 	t->depth++;
-	t->mapped[t->depth] = 0;
-	t->part[t->depth] = false;
+	memset(&t->below[t->depth], 0, sizeof(t->below[t->depth]));
+	if (t->kind == NODE_MAPPING && !at->level)
+		t->below[t->depth].leaf_sum = pdata_leaf_mark(at->block,
+							      le64_to_cpu(h->generation));
 	return 0;
 }
 
@@ -187,11 +199,11 @@ static int tree_leave(struct walk *w, const struct walk_at *at)
 	struct tree *t = (struct tree *)w;
 	struct node *n = node_find(t->c, at->block);
 
-	n->mapped = t->mapped[t->depth];
-	n->partial = t->part[t->depth];
+	n->mapped = t->below[t->depth].mapped;
+	n->leaf_sum = t->below[t->depth].leaf_sum;
+	n->partial = t->below[t->depth].part;
 	t->depth--;
-	t->mapped[t->depth] += n->mapped;
-	t->part[t->depth] |= n->partial;
+	tree_below(t, n);
 	return 0;
 }
 
@@ -211,7 +223,7 @@ static int tree_bad(struct walk *w, const struct walk_at *at, const struct walk_
 	report(t->c, &f);
 	if (n)
 		n->partial = true;
-	t->part[t->depth] = true;
+	t->below[t->depth].part = true;
 	if (t->kind == NODE_DATA_SM)
 		return 0;
 	t->c->incomplete = true;
@@ -260,7 +272,7 @@ static int mapping_range(struct walk *w, const struct walk_at *at, const struct 
 		range_report(t, at, r, SEV_NOTE, "range is marked damaged", 0, 0);
 	if (r->kind != PDATA_RANGE_MAPPED)
 		return 0;
-	t->mapped[t->depth] += r->len;
+	t->below[t->depth].mapped += r->len;
 	if (r->value + r->len > c->sb.data_units)
 		range_report(t, at, r, SEV_FATAL, "beyond the end of the data device",
 			     c->sb.data_units, r->value + r->len);
@@ -282,8 +294,9 @@ static int check_mapping(struct check *c, struct thin *thin)
 	/* Below the cursor of a thin being deleted all is gone. */
 	t->w.begin = thin->deleting ? thin->d.delete_cursor : 0;
 	r = walk_range_tree(&t->w, thin->d.root);
-	thin->mapped = t->mapped[0];
-	thin->partial = t->part[0];
+	thin->mapped = t->below[0].mapped;
+	thin->leaf_sum = t->below[0].leaf_sum;
+	thin->partial = t->below[0].part;
 	walk_exit(&t->w);
 	free(t);
 	return r;
@@ -293,7 +306,7 @@ static void check_mapped(struct check *c, const struct thin *thin)
 {
 	struct finding f = FINDING(SEV_LEAK, "details", "mapped units");
 
-	if (thin->deleting || thin->partial || thin->mapped == thin->d.mapped_units)
+	if (thin->partial || thin->mapped == thin->d.mapped_units)
 		return;
 	f.uid = thin->d.uid;
 	f.id = thin->d.id;
@@ -301,6 +314,27 @@ static void check_mapped(struct check *c, const struct thin *thin)
 	f.has_values = true;
 	f.expected = thin->mapped;
 	f.found = thin->d.mapped_units;
+	report(c, &f);
+}
+
+/*
+ * Are the leaves the ones that the thin had when it was committed? Where a write
+ * was lost, a block holds an older node, which may be whole and fit in.
+ */
+static void check_leaf_sum(struct check *c, const struct thin *thin)
+{
+	struct finding f = FINDING(SEV_FATAL, "mapping tree", "leaf_sum");
+
+	if (thin->partial || (thin->d.flags & PDATA_THIN_SUM_LOST) ||
+	    thin->leaf_sum == thin->d.leaf_sum)
+		return;
+	f.uid = thin->d.uid;
+	f.id = thin->d.id;
+	f.has_id = true;
+	f.has_values = true;
+	f.expected = thin->d.leaf_sum;
+	f.found = thin->leaf_sum;
+	f.text = "these are not the leaves that were committed";
 	report(c, &f);
 }
 
@@ -325,7 +359,7 @@ static void details_check(struct tree *t, const struct walk_at *at, u64 key,
 			  const struct thin2_details *d)
 {
 	const struct pdata_super *sb = &t->c->sb;
-	const u32 known = PDATA_THIN_DELETING | PDATA_THIN_TOMBSTONE;
+	const u32 known = PDATA_THIN_DELETING | PDATA_THIN_TOMBSTONE | PDATA_THIN_SUM_LOST;
 
 	if (key != (t->kind == NODE_DELETING ? d->uid : d->id))
 		details_report(t, at, d, "key", key, t->kind == NODE_DELETING ? d->uid : d->id);
@@ -333,7 +367,7 @@ static void details_check(struct tree *t, const struct walk_at *at, u64 key,
 		details_report(t, at, d, "uid never given out", sb->next_uid - 1, d->uid);
 	if (d->flags & ~known)
 		details_report(t, at, d, "flags", known, d->flags);
-	if (t->kind == NODE_DELETING ? !(d->flags & known) : d->flags & known)
+	if (!!(d->flags & PDATA_THIN_DELETING) != (t->kind == NODE_DELETING))
 		details_report(t, at, d, "deleting flag", t->kind == NODE_DELETING, d->flags);
 	if (d->create_time > sb->time)
 		details_report(t, at, d, "creation time in the future", sb->time, d->create_time);
@@ -421,6 +455,7 @@ static int check_mappings(struct check *c)
 			continue;
 		r = check_mapping(c, &c->thin[i]);
 		check_mapped(c, &c->thin[i]);
+		check_leaf_sum(c, &c->thin[i]);
 	}
 	for (i = 0; i < c->nr_thins && !r; i++)
 		if (c->thin[i].deleting)

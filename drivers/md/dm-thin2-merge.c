@@ -192,6 +192,7 @@ void thin2_rt_init_details(struct thin2_md *md, const struct thin2_details *d,
 	rt->owner = d->uid;
 	rt->key_end = PDATA_MAX_UNITS;
 	rt->root = d->root;
+	rt->leaf_sum = d->leaf_sum;
 	rt->context = md;
 }
 
@@ -332,6 +333,9 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 	WRITE_ONCE(th->own_decs, th->own_decs + (md->nr_decs - decs));
 	m->pos += done;
 	th->details.root = rt->root;
+	th->details.leaf_sum = rt->leaf_sum;
+	if (rt->sum_lost)
+		th->details.flags |= PDATA_THIN_SUM_LOST;
 	th->details.mapped_units += md->merge_mapped;
 	thin2_details_touch(th);
 	cond_resched();

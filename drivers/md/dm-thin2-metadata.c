@@ -50,6 +50,7 @@ void thin2_details_unpack(const struct pdata_details_disk *d, struct thin2_detai
 	details->create_time = le32_to_cpu(d->create_time);
 	details->snap_time = le32_to_cpu(d->snap_time);
 	memcpy(details->name, d->name, sizeof(details->name));
+	details->leaf_sum = le64_to_cpu(d->leaf_sum);
 }
 
 void thin2_details_pack(const struct thin2_details *details, struct pdata_details_disk *d)
@@ -69,6 +70,7 @@ void thin2_details_pack(const struct thin2_details *details, struct pdata_detail
 	d->create_time = cpu_to_le32(details->create_time);
 	d->snap_time = cpu_to_le32(details->snap_time);
 	memcpy(d->name, details->name, sizeof(d->name));
+	d->leaf_sum = cpu_to_le64(details->leaf_sum);
 }
 
 int thin2_details_read(struct thin2_md *md, u32 id, struct thin2_details *d)
@@ -549,6 +551,8 @@ static int add_snap(struct thin2_md *md, u32 id, const struct thin2_details *ori
 
 	new_details(md, id, &d);
 	d.root = origin->root;
+	d.leaf_sum = origin->leaf_sum;
+	d.flags = origin->flags & PDATA_THIN_SUM_LOST;
 	d.mapped_units = origin->mapped_units;
 	d.origin_uid = origin->uid;
 	d.origin_seq = origin->applied_seq;

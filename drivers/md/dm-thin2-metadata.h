@@ -140,6 +140,7 @@ struct thin2_details {
 	u32 create_time;
 	u32 snap_time;
 	u8 name[32];
+	u64 leaf_sum;
 };
 
 struct thin2_dev {

@@ -221,6 +221,20 @@ cp deep.md x.md
 damage x.md set "$details" "$value" 8 1000000
 bad "uid that was never given out" "uid never given out" "found 1000000"
 
+# The sum of leaves, at 120; flags at 76.
+cp deep.md x.md
+damage x.md set "$details" $((value + 120)) 8 1234567
+bad "leaf_sum" "mapping tree, thin 1, uid 16" leaf_sum "expected 0x12d687" "found 0x"
+damage x.md set "$details" $((value + 76)) 4 4
+t "a lost sum means nothing" 0 thin2_check x.md
+mkpool x.md 4096 1048576 $small create 1 random 1 100 2000 1 checkpoint snap 2 1 close
+old=$(damage x.md leaf "$(damage x.md root 1)")
+damage x.md set "$old" 32 8 $(($(damage x.md get "$old" 32 8) - 1))
+bad "an older leaf in the place of a leaf" "mapping tree, thin 1, uid 16" leaf_sum \
+	"not the leaves that were committed"
+has err "mapping tree, thin 2, uid 17" leaf_sum
+result $? "and in a snapshot that shares it"
+
 # A leaf: level, nr, codec, bytes, lo, hi at 64; records of 24 bytes at 96.
 cp deep.md x.md
 damage x.md set "$leaf" 80 8 $(($(damage x.md get "$leaf" 80 8) + 1))

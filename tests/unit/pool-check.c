@@ -165,6 +165,7 @@ void ps_check_counts(struct pool_sim *ps)
 	}
 	compare_blocks(&c);
 	compare_units(&c);
+	ps_check_leaves(ps);
 	free(c.block);
 	free(c.unit);
 	ps->still = false;

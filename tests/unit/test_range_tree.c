@@ -33,6 +33,8 @@ struct tree {
 	u64 root;
 	u64 cursor;
 	s64 leaves;
+	u64 leaf_sum;
+	bool sum_lost;
 	bool deleting;
 };
 
@@ -60,6 +62,8 @@ struct env {
 	u64 at;
 	u64 leaf_at;
 	s64 leaves;
+	u64 leaf_sum;
+	const struct pdata_view *view;
 	bool content;			/* compare with the model, else count references */
 	u64 nr_err;
 
@@ -186,8 +190,17 @@ static struct pdata_rt rt_of(struct env *e, const struct tree *t)
 {
 	return (struct pdata_rt){
 		.tm = &e->tm, .ops = &ops, .owner = t->uid, .key_end = KEY_END,
-		.root = t->root, .seq = e->now.time, .leaves = t->leaves, .context = e,
+		.root = t->root, .seq = e->now.time, .leaves = t->leaves,
+		.leaf_sum = t->leaf_sum, .sum_lost = t->sum_lost, .context = e,
 	};
+}
+
+static void tree_is(struct tree *t, const struct pdata_rt *rt)
+{
+	t->root = rt->root;
+	t->leaves = rt->leaves;
+	t->leaf_sum = rt->leaf_sum;
+	t->sum_lost = rt->sum_lost;
 }
 
 /* ---- environment ---- */
@@ -257,6 +270,20 @@ static void env_reopen(struct env *e, enum sim_fate fate)
 
 /* ---- checks ---- */
 
+static u64 mark_of(struct env *e, u64 block)
+{
+	const struct pdata_header *h;
+	struct pdata_ro b;
+	u64 mark;
+
+	assert_ok(pdata_view_read(e->view, block, PDATA_TYPE_RANGE_LEAF, &b));
+	h = b.data;
+	assert_u64(le64_to_cpu(h->blocknr), block);
+	mark = pdata_leaf_mark(block, le64_to_cpu(h->generation));
+	pdata_view_release(e->view, &b);
+	return mark;
+}
+
 static int check_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
 {
 	struct env *e = context;
@@ -268,6 +295,7 @@ static int check_node(void *context, u64 block, unsigned int level, u64 lo, u64 
 	}
 	if (!level) {
 		e->leaves++;
+		e->leaf_sum += mark_of(e, block);
 		if (!e->tree->cursor)
 			assert_u64(lo, e->leaf_at);
 		assert_true(lo < hi);
@@ -311,12 +339,16 @@ static void check_content(struct env *e, const struct tree *t, const struct pdat
 	e->at = 0;
 	e->leaf_at = 0;
 	e->leaves = 0;
+	e->leaf_sum = 0;
+	e->view = v;
 	assert_ok(pdata_rt_walk(&rt, v, t->root, 0, KEY_END, check_node, check_range, e));
 	for (; e->at < KEYS; e->at++)
 		assert_int_equal(t->unit[e->at].kind, UNMAP);
 	if (t->root)
 		assert_u64(e->leaf_at, KEY_END);
 	assert_int_equal(e->leaves, t->leaves);
+	if (!t->sum_lost)
+		assert_u64(e->leaf_sum, t->leaf_sum);
 }
 
 /* A window tiles a part of the leaf around @key and says of it what lookups say. */
@@ -478,8 +510,7 @@ static void apply_changes(struct env *e, struct tree *t, struct pdata_range *c, 
 		c += done;
 		nr -= done;
 	}
-	t->root = rt.root;
-	t->leaves = rt.leaves;
+	tree_is(t, &rt);
 }
 
 static struct tree *any_tree(struct env *e, bool used)
@@ -741,8 +772,7 @@ static void test_cut(void **state)
 		steps++;
 	} while (!done);
 	assert_true(steps > 50);
-	t->root = rt.root;
-	t->leaves = rt.leaves;
+	tree_is(t, &rt);
 	env_commit(e);
 	check_all(e);
 
@@ -910,13 +940,16 @@ static void damage_run(unsigned int level, bool bad_sector)
 	assert_true(pdata_rt_update(&rt, &c, 1, 1, &from, &done) < 0);
 	assert_false(e->tm.failed);
 	assert_u64(rt.root, t->root);
+	assert_u64(rt.leaf_sum, t->leaf_sum);
+	assert_false(rt.sum_lost);
 
 	/* With one a fresh leaf stands in. */
 	rt.ops = &ops;
 	assert_ok(pdata_rt_update(&rt, &c, 1, 1, &from, &done));
 	assert_int_equal(done, 1);
 	assert_u64(e->nr_err, 1);
-	t->root = rt.root;
+	assert_true(rt.sum_lost);
+	tree_is(t, &rt);
 	for (i = r.begin; i < min_t(u64, pdata_range_end(&r), KEYS); i++)
 		t->unit[i] = (struct unit){ .kind = PDATA_RANGE_DAMAGED };
 	model_change(t, &c);
@@ -1066,6 +1099,7 @@ static void test_alloc_faults(void **state)
 				clean++;
 				assert_true(r == -ENOMEM || r == -PDATA_E_META_NOSPC);
 				assert_u64(rt.root, t->root);
+				assert_u64(rt.leaf_sum, t->leaf_sum);
 			}
 			check_all(e);
 		}
@@ -1116,8 +1150,7 @@ static void test_no_space(void **state)
 		assert_u64(c.begin, at);
 		if (!r) {
 			assert_int_equal(done, 1);
-			t->root = rt.root;
-			t->leaves = rt.leaves;
+			tree_is(t, &rt);
 			model_change(t, &c);
 			at += 2;
 			refused = 0;

@@ -156,6 +156,7 @@ static void test_round_trip(void **state)
 	in.journal_cut_gen = 12;
 	in.time = 11;
 	in.details_root = 412;
+	in.details_copy_root = 411;
 	in.deleting_root = 413;
 	in.data_sm_root = 414;
 	in.data_sm_leaves = 15;

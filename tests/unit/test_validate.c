@@ -261,6 +261,8 @@ static const struct broken broken[] = {
 	SB("data_used", data_used, 1001),
 	SB("details_root", details_root, NR_BLOCKS),
 	SB("details_root", details_root, PDATA_SB_BACKUP),
+	SB("details_copy_root", details_copy_root, NR_BLOCKS),
+	SB("details_copy_root", details_copy_root, PDATA_SB_A + 1),
 	SB("deleting_root", deleting_root, 1),
 	SB("data_sm_root", data_sm_root, 1010),
 	SB("next_uid", next_uid, PDATA_FIRST_UID - 1),

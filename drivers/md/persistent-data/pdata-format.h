@@ -47,6 +47,7 @@ enum pdata_owner {
 	PDATA_OWNER_DATA_SM	= 4,
 	PDATA_OWNER_DETAILS	= 5,
 	PDATA_OWNER_DELETING	= 6,
+	PDATA_OWNER_DETAILS_COPY = 7,
 	PDATA_FIRST_UID		= 16,
 };
 
@@ -137,7 +138,8 @@ struct pdata_superblock_disk {
 	__le64 journal_cut;	/* where replay ended last: blocks from here on are valid */
 	__le64 journal_cut_gen;	/* only if their generation is not below this */
 	struct pdata_hold_disk hold[PDATA_MAX_HOLDS];
-	__u8 reserved[4096 - 64 - 192 - 32 * 32];
+	__le64 details_copy_root; /* the same entries as below details_root */
+	__u8 reserved[4096 - 64 - 192 - 32 * 32 - 8];
 } __packed;
 
 /* ---- journal ---- */
@@ -190,6 +192,10 @@ struct pdata_btree_disk {
 
 #define PDATA_THIN_DELETING	(1u << 0)
 #define PDATA_THIN_TOMBSTONE	(1u << 1)	/* freed, kept for its descendants */
+#define PDATA_THIN_SUM_LOST	(1u << 2)	/* leaf_sum means nothing */
+
+/* Where the details trees have the tombstone of @uid: behind all thin ids. */
+#define PDATA_TOMBSTONE_KEY(uid)	((1ull << 63) | (uid))
 
 struct pdata_details_disk {
 	__le64 uid;
@@ -206,8 +212,27 @@ struct pdata_details_disk {
 	__le32 create_time;	/* births' clock */
 	__le32 snap_time;	/* of the last snapshot taken of or as this */
 	__u8 name[32];		/* property, zero padded */
-	__u8 reserved[24];
+	__le64 leaf_sum;	/* sum of pdata_leaf_mark() over the tree's leaves */
+	__u8 reserved[16];
 } __packed;
+
+static inline u64 pdata_mix(u64 x)
+{
+	x = (x ^ (x >> 31)) * 0x9e3779b97f4a7c15ull;
+	x = (x ^ (x >> 29)) * 0xd6e8feb86659fd93ull;
+	return x ^ (x >> 32);
+}
+
+/*
+ * What a leaf of a mapping tree adds to its thin's leaf_sum, mod 2^64. Block
+ * and generation name one version of one leaf, but for what a crash left of the
+ * last transaction. So whoever has put leaves together knows whether they are
+ * the ones of a checkpoint, all of them and none besides.
+ */
+static inline u64 pdata_leaf_mark(u64 blocknr, u64 generation)
+{
+	return pdata_mix(pdata_mix(blocknr + 1) + generation);
+}
 
 /* ---- range trees (mappings of a thin; data space map) ---- */
 

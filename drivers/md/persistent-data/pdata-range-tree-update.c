@@ -40,6 +40,7 @@ struct rt_update {
 	unsigned int depth;
 	struct rt_step step[PDATA_RT_MAX_DEPTH];	/* root first */
 	struct rt_at bottom;	/* the leaf, or what cannot be read */
+	u64 bottom_gen;		/* generation of the leaf */
 	int err;		/* why it cannot */
 
 	struct pdata_range *old;	/* PDATA_LEAF_MAX_RECORDS */
@@ -157,6 +158,24 @@ u64 pdata_rt_update_blocks(const struct pdata_rt *rt, unsigned int max)
 	return codec ? step_blocks(rt, codec, levels_bound(rt), max) : 0;
 }
 
+/* ---- marks of leaves ---- */
+
+/* A leaf that this transaction writes. */
+static void mark_add(struct rt_update *u, u64 block)
+{
+	u->rt->leaf_sum += pdata_leaf_mark(block, u->rt->tm->generation);
+}
+
+static void mark_sub(struct rt_update *u, u64 block, u64 generation)
+{
+	u->rt->leaf_sum -= pdata_leaf_mark(block, generation);
+}
+
+static u64 generation_of(const struct pdata_ro *b)
+{
+	return le64_to_cpu(((const struct pdata_header *)b->data)->generation);
+}
+
 /* ---- down ---- */
 
 static int way_down(struct rt_update *u, u64 key)
@@ -173,6 +192,7 @@ static int way_down(struct rt_update *u, u64 key)
 			break;
 		if (!u->bottom.level) {
 			r = pdata_rt_decode(b.data, u->old, &u->nr_old);
+			u->bottom_gen = generation_of(&b);
 			pdata_view_release(&u->v, &b);
 			break;
 		}
@@ -257,6 +277,8 @@ static int stand_in(struct rt_update *u, struct pdata_rw *rw)
 	if (r)
 		return r;
 	u->changed = true;
+	mark_add(u, rw->block);
+	rt->sum_lost = true;
 	r = pdata_tm_dec(rt->tm, at->block, &count);
 	if (r && !rt_is_unreadable(r))
 		return r;
@@ -283,6 +305,7 @@ static int own_leaf(struct rt_update *u, struct pdata_rw *rw)
 		r = pdata_tm_new(rt->tm, PDATA_TYPE_RANGE_LEAF, rt->owner, rw);
 		if (!r) {
 			u->changed = true;
+			mark_add(u, rw->block);
 			rt->leaves++;
 		}
 		return r;
@@ -293,6 +316,8 @@ static int own_leaf(struct rt_update *u, struct pdata_rw *rw)
 	if (r)
 		return r;
 	u->changed = true;
+	mark_sub(u, u->bottom.block, u->bottom_gen);
+	mark_add(u, rw->block);
 	for (i = 0; shared && i < u->nr_old; i++) {
 		r = rt->ops->inc(rt, &u->old[i]);
 		if (r)
@@ -422,6 +447,7 @@ static int write_leaves(struct rt_update *u, struct pdata_rw *rw,
 		r = pdata_tm_new(u->rt->tm, PDATA_TYPE_RANGE_LEAF, u->rt->owner, rw);
 		if (r)
 			return r;
+		mark_add(u, rw->block);
 		u->rt->leaves++;
 	}
 }
@@ -492,7 +518,7 @@ static int write_result(struct rt_update *u, struct pdata_rw *rw)
 {
 	const struct pdata_range_leaf_disk *leaf = rw->data;
 	const struct pdata_rt_out *out = &u->out;
-	u64 lo = u->bottom.lo, hi = u->bottom.hi;
+	u64 lo = u->bottom.lo, hi = u->bottom.hi, generation;
 	struct rt_at at;
 	struct pdata_ro b;
 	bool joined;
@@ -509,12 +535,14 @@ static int write_result(struct rt_update *u, struct pdata_rw *rw)
 		if (!neighbour_open(u, u->depth, side, &at, &b))
 			continue;
 		joined = merge_leaves(u, b.data, side);
+		generation = generation_of(&b);
 		pdata_view_release(&u->v, &b);
 		if (!joined)
 			continue;
 		r = neighbour_take(u, side, &at, &lo, &hi);
 		if (r)
 			return r;
+		mark_sub(u, at.block, generation);
 		u->rt->leaves--;
 		return write_leaves(u, rw, u->old, u->nr_old, lo, hi);
 	}

@@ -76,6 +76,8 @@ struct pdata_rt {
 	u64 root;		/* of the transaction being built */
 	u64 seq;		/* stamped into h.seq of leaves written */
 	s64 leaves;		/* changed by the number of leaves this tree gets or loses */
+	u64 leaf_sum;		/* changed by the marks of leaves an update adds or replaces */
+	bool sum_lost;		/* set if it replaced some whose marks are not known */
 	unsigned int levels;	/* internal ones that the last update went down */
 	void *context;		/* the callbacks' */
 };

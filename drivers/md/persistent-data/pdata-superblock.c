@@ -59,6 +59,7 @@ void pdata_super_pack(const struct pdata_super *sb, struct pdata_superblock_disk
 	d->journal_cut_gen = cpu_to_le64(sb->journal_cut_gen);
 	d->time = cpu_to_le32(sb->time);
 	d->details_root = cpu_to_le64(sb->details_root);
+	d->details_copy_root = cpu_to_le64(sb->details_copy_root);
 	d->deleting_root = cpu_to_le64(sb->deleting_root);
 	d->data_sm_root = cpu_to_le64(sb->data_sm_root);
 	d->data_sm_leaves = cpu_to_le64(sb->data_sm_leaves);
@@ -105,6 +106,7 @@ void pdata_super_unpack(const struct pdata_superblock_disk *d, struct pdata_supe
 	sb->journal_cut_gen = le64_to_cpu(d->journal_cut_gen);
 	sb->time = le32_to_cpu(d->time);
 	sb->details_root = le64_to_cpu(d->details_root);
+	sb->details_copy_root = le64_to_cpu(d->details_copy_root);
 	sb->deleting_root = le64_to_cpu(d->deleting_root);
 	sb->data_sm_root = le64_to_cpu(d->data_sm_root);
 	sb->data_sm_leaves = le64_to_cpu(d->data_sm_leaves);

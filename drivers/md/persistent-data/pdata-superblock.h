@@ -42,6 +42,7 @@ struct pdata_super {
 	u64 journal_cut_gen;
 	u32 time;
 	u64 details_root;
+	u64 details_copy_root;
 	u64 deleting_root;
 	u64 data_sm_root;
 	u64 data_sm_leaves;

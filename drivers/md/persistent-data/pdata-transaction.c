@@ -97,11 +97,12 @@ static int dirty_alloc(struct pdata_tm *tm, struct tm_dirty **result)
 	return 0;
 }
 
-static void set_header(struct tm_dirty *d, u64 owner)
+static void set_header(struct pdata_tm *tm, struct tm_dirty *d, u64 owner)
 {
 	struct pdata_header *h = d->data;
 
 	h->blocknr = cpu_to_le64(d->block);
+	h->generation = cpu_to_le64(tm->generation);
 	h->owner = cpu_to_le64(owner);
 }
 
@@ -199,7 +200,7 @@ int pdata_tm_new(struct pdata_tm *tm, u32 type, u64 owner, struct pdata_rw *b)
 	memset(d->data, 0, PDATA_BLOCK_SIZE);
 	h = d->data;
 	h->magic = cpu_to_le32(type);
-	set_header(d, owner);
+	set_header(tm, d, owner);
 	dirty_insert(tm, d);
 	b->data = d->data;
 	b->block = d->block;
@@ -227,7 +228,7 @@ static int shadow_copy(struct pdata_tm *tm, const struct pdata_ro *from, u64 own
 	if (r)
 		return r;
 	memcpy(d->data, from->data, PDATA_BLOCK_SIZE);
-	set_header(d, owner);
+	set_header(tm, d, owner);
 	r = pdata_sm_dec(&tm->sm, from->block, &count);
 	if (r) {
 		undo_alloc(tm, d);
@@ -263,7 +264,7 @@ int pdata_tm_shadow(struct pdata_tm *tm, u64 block, u32 type, u64 owner,
 		return r;
 	d = count == 1 ? dirty_find(tm, block) : NULL;
 	if (d) {
-		set_header(d, owner);
+		set_header(tm, d, owner);
 		b->data = d->data;
 		b->block = block;
 		*was_shared = false;

@@ -69,7 +69,7 @@ int __must_check pdata_tm_init(struct pdata_tm *tm, struct pdata_bm *bm,
 void pdata_tm_exit(struct pdata_tm *tm);	/* drops uncommitted blocks */
 
 /**
- * pdata_tm_new - a fresh block, zeroed but for magic, owner and number
+ * pdata_tm_new - a fresh block, zeroed but for magic, owner, number and generation
  *
  * Valid until the commit. Its count is 1.
  *

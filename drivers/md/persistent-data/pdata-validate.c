@@ -74,6 +74,9 @@ static int check_super(struct pdata_check *c, const void *data)
 		return r;
 	if (!is_root(le64_to_cpu(d->details_root), blocks))
 		return refuse_content(c, "details_root", le64_to_cpu(d->details_root), blocks);
+	if (!is_root(le64_to_cpu(d->details_copy_root), blocks))
+		return refuse_content(c, "details_copy_root",
+				      le64_to_cpu(d->details_copy_root), blocks);
 	if (!is_root(le64_to_cpu(d->deleting_root), blocks))
 		return refuse_content(c, "deleting_root", le64_to_cpu(d->deleting_root), blocks);
 	if (!is_root(le64_to_cpu(d->data_sm_root), blocks))
