@@ -356,7 +356,7 @@ static void check_lookup(struct env *e, const struct tree *t, const struct pdata
 	check_window(e, t, v, key);
 	if (t->root) {
 		assert_true(path.nr > 0);
-		assert_u64(path.block[0], t->root);
+		assert_u64(path.block[0], pdata_ptr_block(t->root));
 	}
 	if (u->kind == UNMAP) {
 		assert_err(err, PDATA_E_NOT_FOUND);
@@ -837,6 +837,19 @@ static u64 node_at(struct env *e, const struct tree *t, unsigned int level, u64 
 	return want[2];
 }
 
+/* Of a node that the transaction being built has written. */
+static u64 new_ptr(struct env *e, u64 block)
+{
+	const struct pdata_header h = {
+		.blocknr = cpu_to_le64(block),
+		.generation = cpu_to_le64(e->tm.generation),
+		.salt = cpu_to_le16(e->tm.salt),
+	};
+
+	assert_true(pdata_sm_is_new(&e->tm.sm, block));
+	return pdata_ptr_to(&h);
+}
+
 struct damage {
 	u64 lo, hi;
 	unsigned int nr;
@@ -881,7 +894,7 @@ static void damage_run(unsigned int level, bool bad_sector)
 	fill(e, t, 3);
 	env_commit(e);
 	tall = height(e, t, 0);
-	block = level < tall ? node_at(e, t, level, 1000) : t->root;
+	block = level < tall ? node_at(e, t, level, 1000) : pdata_ptr_block(t->root);
 	env_reopen(e, SIM_ALL);
 	if (bad_sector)
 		sim_set_bad(e->disk, block, true, false);
@@ -972,13 +985,13 @@ static void test_wrong_interval(void **state)
 	t = any_tree(e, true);
 	fill(e, t, 30);
 	rt = rt_of(e, t);
-	assert_ok(pdata_tm_shadow(&e->tm, node_at(e, t, 1, 0), PDATA_TYPE_RANGE_NODE, t->uid,
-				  &rw, &shared));
+	assert_ok(pdata_tm_shadow(&e->tm, new_ptr(e, node_at(e, t, 1, 0)),
+				  PDATA_TYPE_RANGE_NODE, t->uid, &rw, &shared));
 	node = rw.data;
 	assert_true(le16_to_cpu(node->r.nr) >= 2);
-	tmp = node->child[0].block;
-	node->child[0].block = node->child[1].block;
-	node->child[1].block = tmp;
+	tmp = node->child[0].ptr;
+	node->child[0].ptr = node->child[1].ptr;
+	node->child[1].ptr = tmp;
 	assert_err(pdata_rt_lookup(&rt, &v, t->root, 0, &r, NULL), PDATA_E_INTERVAL);
 	assert_err(pdata_rt_window(&rt, &v, t->root, 0, &r, 1, &nr), PDATA_E_INTERVAL);
 	assert_true(r.len);

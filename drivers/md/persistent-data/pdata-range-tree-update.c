@@ -19,7 +19,7 @@
 
 struct rt_kid {			/* a child, in memory */
 	u64 begin;
-	u64 block;
+	u64 ptr;
 };
 
 struct rt_step {		/* an internal node on the way down */
@@ -167,7 +167,7 @@ static int way_down(struct rt_update *u, u64 key)
 	int r = 0;
 
 	u->bottom = rt_root_at(rt, rt->root);
-	while (u->bottom.block) {
+	while (u->bottom.ptr) {
 		r = pdata_rt_read(rt, &u->v, &u->bottom, &b);
 		if (r)
 			break;
@@ -194,17 +194,17 @@ static int way_down(struct rt_update *u, u64 key)
 	return r;
 }
 
-/* Let the parent of the node at @depth (0 = root) point to @block. */
-static void point_to(struct rt_update *u, unsigned int depth, u64 block)
+/* Let the parent of the node at @depth (0 = root) say @ptr. */
+static void point_to(struct rt_update *u, unsigned int depth, u64 ptr)
 {
 	struct rt_step *parent;
 
 	if (!depth) {
-		u->rt->root = block;
+		u->rt->root = ptr;
 		return;
 	}
 	parent = &u->step[depth - 1];
-	parent->node->child[parent->index].block = cpu_to_le64(block);
+	parent->node->child[parent->index].ptr = cpu_to_le64(ptr);
 }
 
 /* Make the internal nodes on the way our own. */
@@ -219,18 +219,18 @@ static int own_way(struct rt_update *u)
 
 	for (i = 0; i < u->depth; i++) {
 		step = &u->step[i];
-		r = pdata_tm_shadow(rt->tm, step->at.block, PDATA_TYPE_RANGE_NODE,
+		r = pdata_tm_shadow(rt->tm, step->at.ptr, PDATA_TYPE_RANGE_NODE,
 				    rt->owner, &rw, &shared);
 		if (r)
 			return r;
 		u->changed = true;
 		step->node = rw.data;
-		step->at.block = rw.block;
-		point_to(u, i, rw.block);
+		step->at.ptr = rw.ptr;
+		point_to(u, i, rw.ptr);
 		if (!shared)
 			continue;
 		for (c = 0; c < rt_nr(step->node); c++) {
-			r = pdata_tm_inc(rt->tm, le64_to_cpu(step->node->child[c].block));
+			r = pdata_tm_inc(rt->tm, le64_to_cpu(step->node->child[c].ptr));
 			if (r)
 				return r;
 		}
@@ -257,12 +257,12 @@ static int stand_in(struct rt_update *u, struct pdata_rw *rw)
 	if (r)
 		return r;
 	u->changed = true;
-	r = pdata_tm_dec(rt->tm, at->block, &count);
+	r = pdata_tm_dec(rt->tm, at->ptr, &count);
 	if (r && !rt_is_unreadable(r))
 		return r;
 
 	pdata_err_limit("%s: range tree of %llu: [%llu, %llu) in block %llu is lost: %s",
-			rt->tm->bm->name, rt->owner, at->lo, at->hi, at->block,
+			rt->tm->bm->name, rt->owner, at->lo, at->hi, pdata_ptr_block(at->ptr),
 			pdata_error_text(u->err));
 	r = rt->ops->unreadable(rt, at->lo, at->hi, u->err, &out);
 	u->nr_old = out.nr;
@@ -279,7 +279,7 @@ static int own_leaf(struct rt_update *u, struct pdata_rw *rw)
 
 	if (u->err)
 		return stand_in(u, rw);
-	if (!u->bottom.block) {
+	if (!u->bottom.ptr) {
 		r = pdata_tm_new(rt->tm, PDATA_TYPE_RANGE_LEAF, rt->owner, rw);
 		if (!r) {
 			u->changed = true;
@@ -288,7 +288,7 @@ static int own_leaf(struct rt_update *u, struct pdata_rw *rw)
 		return r;
 	}
 
-	r = pdata_tm_shadow(rt->tm, u->bottom.block, PDATA_TYPE_RANGE_LEAF, rt->owner,
+	r = pdata_tm_shadow(rt->tm, u->bottom.ptr, PDATA_TYPE_RANGE_LEAF, rt->owner,
 			    rw, &shared);
 	if (r)
 		return r;
@@ -401,7 +401,7 @@ static int write_leaves(struct rt_update *u, struct pdata_rw *rw,
 	int r;
 
 	/* One leaf is enough but for rare cases, so that its ranges are encoded once. */
-	u->kid[0] = (struct rt_kid){ .begin = lo, .block = rw->block };
+	u->kid[0] = (struct rt_kid){ .begin = lo, .ptr = rw->ptr };
 	u->nr_kid = 1;
 	if (fill_leaf(u, rw->data, ranges, nr, u->leaf_max, lo, hi) == nr)
 		return 0;
@@ -410,7 +410,7 @@ static int write_leaves(struct rt_update *u, struct pdata_rw *rw,
 	for (u->nr_kid = 0; ; ) {
 		if (u->nr_kid >= u->max_kid)
 			return -PDATA_E_LIMIT;
-		u->kid[u->nr_kid++] = (struct rt_kid){ .begin = lo, .block = rw->block };
+		u->kid[u->nr_kid++] = (struct rt_kid){ .begin = lo, .ptr = rw->ptr };
 		n = fill_leaf(u, rw->data, ranges + at, nr - at, share, lo, hi);
 		at += n;
 		if (at == nr)
@@ -439,7 +439,7 @@ static bool neighbour_open(struct rt_update *u, unsigned int depth, int side,
 		return false;
 	pdata_rt_child(parent->node, &parent->at, parent->index + side, at);
 	/* A join may be left out: an unreadable neighbour is not our business. */
-	if (pdata_sm_get(&u->rt->tm->sm, at->block, &count) || count != 1)
+	if (pdata_sm_get(&u->rt->tm->sm, pdata_ptr_block(at->ptr), &count) || count != 1)
 		return false;
 	return !pdata_rt_read(u->rt, &u->v, at, b);
 }
@@ -457,7 +457,7 @@ static int neighbour_take(struct rt_update *u, int side, const struct rt_at *at,
 		*hi = at->hi;
 	}
 	u->drop++;
-	return pdata_tm_dec(u->rt->tm, at->block, &count);
+	return pdata_tm_dec(u->rt->tm, at->ptr, &count);
 }
 
 /* Put the result and a neighbour's ranges together in u->old, if they fit well. */
@@ -537,7 +537,7 @@ static void fill_node(struct rt_update *u, struct pdata_range_node_disk *node, i
 	};
 	for (i = 0; i < nr; i++) {
 		node->child[i].begin = cpu_to_le64(list[i].begin);
-		node->child[i].block = cpu_to_le64(list[i].block);
+		node->child[i].ptr = cpu_to_le64(list[i].ptr);
 	}
 	memset(&node->child[nr], 0, (PDATA_RANGE_FANOUT - nr) * sizeof(node->child[0]));
 }
@@ -566,7 +566,7 @@ static int write_nodes(struct rt_update *u, struct pdata_rw *rw, int level,
 				return r;
 		}
 		n = min(nr - at, share);
-		kid = (struct rt_kid){ .begin = list[at].begin, .block = rw->block };
+		kid = (struct rt_kid){ .begin = list[at].begin, .ptr = rw->ptr };
 		fill_node(u, rw->data, level, list + at, n,
 			  at + n < nr ? list[at + n].begin : hi);
 		at += n;
@@ -592,7 +592,7 @@ static unsigned int new_children(struct rt_update *u, unsigned int i)
 		if (c >= u->from && c < u->from + u->drop)
 			continue;
 		u->list[nr].begin = le64_to_cpu(node->child[c].begin);
-		u->list[nr].block = le64_to_cpu(node->child[c].block);
+		u->list[nr].ptr = le64_to_cpu(node->child[c].ptr);
 		nr++;
 	}
 	return nr;
@@ -614,7 +614,7 @@ static bool merge_nodes(struct rt_update *u, const struct pdata_range_node_disk 
 	}
 	for (i = 0; i < more; i++) {
 		to[i].begin = le64_to_cpu(neighbour->child[i].begin);
-		to[i].block = le64_to_cpu(neighbour->child[i].block);
+		to[i].ptr = le64_to_cpu(neighbour->child[i].ptr);
 	}
 	*nr += more;
 	return true;
@@ -624,7 +624,7 @@ static bool merge_nodes(struct rt_update *u, const struct pdata_range_node_disk 
 static int raise(struct rt_update *u, unsigned int i)
 {
 	struct rt_step *step = &u->step[i];
-	struct pdata_rw rw = { .data = step->node, .block = step->at.block };
+	struct pdata_rw rw = { .data = step->node, .ptr = step->at.ptr };
 	const bool append = u->append && u->from + u->drop == rt_nr(step->node);
 	unsigned int nr = new_children(u, i);
 	u64 lo = step->at.lo, hi = step->at.hi;
@@ -673,12 +673,12 @@ static int lower_root(struct rt_update *u)
 		pdata_rt_child(b.data, &root, 0, &child);
 		pdata_view_release(&u->v, &b);
 
-		r = pdata_tm_dec(rt->tm, root.block, &count);
+		r = pdata_tm_dec(rt->tm, root.ptr, &count);
 		if (r)
 			return r;
 		if (count)
 			return -PDATA_E_COUNT;
-		rt->root = child.block;
+		rt->root = child.ptr;
 	}
 }
 
@@ -705,7 +705,7 @@ static int upward(struct rt_update *u)
 		if (r)
 			return r;
 	}
-	u->rt->root = u->kid[0].block;
+	u->rt->root = u->kid[0].ptr;
 	return u->depth ? lower_root(u) : 0;
 }
 
