@@ -61,6 +61,7 @@ struct node {
 	u64 mapped;		/* units below it */
 	u64 leaf_sum;		/* of the marks of leaves below it */
 	u32 refs;		/* pointers to it that were met */
+	u16 tag;		/* that the first of them had */
 	s8 level;		/* WALK_ROOT until it is read */
 	u8 kind;
 	bool used;		/* this slot of the table is taken */

@@ -139,7 +139,8 @@ static void tree_meet_again(struct tree *t, const struct walk_at *at, const stru
 	/* Keys in internal btree nodes are bounds, which versions may see differently. */
 	const bool bounds = t->kind == NODE_MAPPING || t->kind == NODE_DATA_SM;
 
-	if (n->kind == t->kind && (!bounds || (n->lo == at->lo && n->hi == at->hi)) &&
+	if (n->kind == t->kind && n->tag == at->tag &&
+	    (!bounds || (n->lo == at->lo && n->hi == at->hi)) &&
 	    (at->level == WALK_ROOT || n->level == WALK_ROOT || n->level == at->level)) {
 		tree_below(t, n);
 		return;
@@ -173,6 +174,7 @@ static int tree_enter(struct walk *w, const struct walk_at *at)
 		return 1;
 	}
 	n->kind = t->kind;
+	n->tag = at->tag;
 	n->level = WALK_ROOT;
 	n->lo = at->lo;
 	n->hi = at->hi;

@@ -110,7 +110,8 @@ static const struct pdata_hold *find_hold(const struct pdata_super *sb, u32 kind
 	u32 i;
 
 	for (i = 0; i < sb->nr_holds; i++)
-		if (sb->hold[i].kind == kind && (!block || sb->hold[i].root == *block) &&
+		if (sb->hold[i].kind == kind &&
+		    (!block || pdata_ptr_block(sb->hold[i].root) == *block) &&
 		    (!dev_id || sb->hold[i].id == *dev_id))
 			return &sb->hold[i];
 	return NULL;
@@ -159,15 +160,17 @@ int dump_open_root(struct dump_source *s, u64 block, const u32 *dev_id)
 int dump_still_held(struct dump_source *s)
 {
 	struct pdata_super sb;
+	u64 block;
 	int r;
 
 	if (!s->hold)
 		return 0;
+	block = pdata_ptr_block(s->hold->root);
 	r = read_super(s, &sb);
 	if (r)
 		return r;
 	if (!memcmp(sb.uuid, s->sb.uuid, sizeof(sb.uuid)) &&
-	    find_hold(&sb, s->hold->kind, &s->hold->root, &s->hold->id))
+	    find_hold(&sb, s->hold->kind, &block, &s->hold->id))
 		return 0;
 	tool_err("%s: what was read has been let go meanwhile, the output is worth nothing",
 		 s->path);

@@ -31,6 +31,7 @@ static int fetch(struct walk *w, const struct walk_at *at, u32 type, void *data)
 		.nr_blocks = w->nr_blocks,
 		.scratch = w->ranges,
 	};
+	const struct pdata_header *h = data;
 	struct walk_bad b = { };
 	u64 owner;
 
@@ -52,7 +53,9 @@ static int fetch(struct walk *w, const struct walk_at *at, u32 type, void *data)
 		b.found = c.found;
 		return w->bad(w, at, &b) ?: 1;
 	}
-	owner = le64_to_cpu(((const struct pdata_header *)data)->owner);
+	if (pdata_tag(h) != at->tag)
+		return bad(w, at, -PDATA_E_STALE, "tag", at->tag, pdata_tag(h));
+	owner = le64_to_cpu(h->owner);
 	if (w->owner ? owner != w->owner : owner < PDATA_FIRST_UID || owner >= w->next_uid)
 		return bad(w, at, -PDATA_E_OWNER, "owner",
 			   w->owner ? w->owner : w->next_uid - 1, owner);
@@ -82,6 +85,12 @@ void walk_exit(struct walk *w)
 	}
 	kvfree(w->ranges);
 	w->ranges = NULL;
+}
+
+static void point(struct walk_at *at, u64 ptr)
+{
+	at->block = pdata_ptr_block(ptr);
+	at->tag = pdata_ptr_tag(ptr);
 }
 
 static int leave(struct walk *w, const struct walk_at *at)
@@ -137,7 +146,7 @@ static int range_children(struct walk *w, const struct walk_at *at,
 	int r = 0;
 
 	for (i = 0; i < nr && !r; i++) {
-		child.block = le64_to_cpu(d->child[i].block);
+		point(&child, le64_to_cpu(d->child[i].ptr));
 		child.lo = le64_to_cpu(d->child[i].begin);
 		child.hi = i + 1 < nr ? le64_to_cpu(d->child[i + 1].begin) : at->hi;
 		if (child.hi > w->begin)
@@ -176,8 +185,9 @@ static int range_visit(struct walk *w, struct walk_at at)
 
 int walk_range_tree(struct walk *w, u64 root)
 {
-	const struct walk_at at = { .block = root, .level = WALK_ROOT, .hi = PDATA_MAX_UNITS };
+	struct walk_at at = { .level = WALK_ROOT, .hi = PDATA_MAX_UNITS };
 
+	point(&at, root);
 	return root ? range_visit(w, at) : 0;
 }
 
@@ -223,7 +233,7 @@ static int btree_content(struct walk *w, const struct walk_at *at,
 {
 	unsigned int i, nr = le16_to_cpu(d->nr);
 	struct walk_at child = { .level = at->level - 1 };
-	__le64 block;
+	__le64 ptr;
 	int r = 0;
 
 	for (i = 0; i < nr && !r; i++) {
@@ -231,8 +241,8 @@ static int btree_content(struct walk *w, const struct walk_at *at,
 			r = w->entry ? w->entry(w, at, btree_key(d, i), btree_value(d, i)) : 0;
 			continue;
 		}
-		memcpy(&block, btree_value(d, i), sizeof(block));
-		child.block = le64_to_cpu(block);
+		memcpy(&ptr, btree_value(d, i), sizeof(ptr));
+		point(&child, le64_to_cpu(ptr));
 		child.lo = btree_key(d, i);
 		child.hi = i + 1 < nr ? btree_key(d, i + 1) : at->hi;
 		r = btree_visit(w, child);
@@ -267,7 +277,8 @@ static int btree_visit(struct walk *w, struct walk_at at)
 
 int walk_btree(struct walk *w, u64 root)
 {
-	const struct walk_at at = { .block = root, .level = WALK_ROOT };
+	struct walk_at at = { .level = WALK_ROOT };
 
+	point(&at, root);
 	return root ? btree_visit(w, at) : 0;
 }

@@ -17,9 +17,13 @@
 #define WALK_MAX_LEVEL	15
 #define WALK_ROOT	(-1)	/* level of a root that has not been read */
 
-/* A node as its parent describes it. Btree: keys in [lo, hi - 1], hi 0 = 2^64. */
+/*
+ * A node as its parent describes it; block and tag are the pointer's. Btree:
+ * keys in [lo, hi - 1], hi 0 = 2^64.
+ */
 struct walk_at {
 	u64 block;
+	u16 tag;
 	int level;
 	u64 lo;
 	u64 hi;

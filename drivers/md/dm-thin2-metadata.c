@@ -726,7 +726,7 @@ static int add_hold(struct thin2_md *md, const struct thin2_details *d,
 	hold->kind = PDATA_HOLD_ROOT;
 	hold->generation = md->tm.generation;
 	md->sb.nr_holds++;
-	result->root = d->root;
+	result->root = pdata_ptr_block(d->root);
 	result->mapped_units = d->mapped_units;
 	result->generation = hold->generation;
 	return 0;

@@ -172,14 +172,14 @@ struct stat_run {
 	bool sm;
 };
 
-static void stat_leaf(struct stat_run *s, u64 block)
+static void stat_leaf(struct stat_run *s, u64 ptr)
 {
 	const struct pdata_view v = { .tm = &s->md->tm };
 	const struct pdata_range_leaf_disk *leaf;
 	struct codec_stat *c;
 	struct pdata_ro b;
 
-	must("leaf", pdata_view_read(&v, block, PDATA_TYPE_RANGE_ANY, &b));
+	must("leaf", pdata_view_read(&v, ptr, PDATA_TYPE_RANGE_ANY, &b));
 	leaf = b.data;
 	c = &s->codec[s->sm][le16_to_cpu(leaf->r.codec) % MAX_CODEC];
 	c->leaves++;
@@ -192,8 +192,9 @@ static void stat_leaf(struct stat_run *s, u64 block)
 	pdata_view_release(&v, &b);
 }
 
-static int stat_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int stat_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
+	const u64 block = pdata_ptr_block(ptr);
 	struct stat_run *s = context;
 	const struct pdata_view v = { .tm = &s->md->tm };
 	struct pdata_ro b;
@@ -206,11 +207,11 @@ static int stat_node(void *context, u64 block, unsigned int level, u64 lo, u64 h
 		s->sm_nodes++;
 	else
 		s->map_nodes++;
-	must("node", pdata_view_read(&v, block, PDATA_TYPE_RANGE_ANY, &b));
+	must("node", pdata_view_read(&v, ptr, PDATA_TYPE_RANGE_ANY, &b));
 	level = le32_to_cpu(pdata_ro_header(&b)->magic) == PDATA_TYPE_RANGE_NODE;
 	pdata_view_release(&v, &b);
 	if (!level)
-		stat_leaf(s, block);
+		stat_leaf(s, ptr);
 	return 0;
 }
 

@@ -16,7 +16,7 @@
 static struct sim_disk *base;	/* a pool whose tree has NODES leaves of its own */
 static struct sim_disk *disk;
 static struct pdata_super sb;
-static u64 node_block[NODES];
+static u64 node_ptr[NODES];
 
 static void must(int r)
 {
@@ -47,7 +47,7 @@ static void make_base(void)
 	must(pdata_tm_init(&tm, &bm, &sb));
 	for (i = 0; i < NODES; i++) {
 		must(pdata_tm_new(&tm, PDATA_TYPE_BTREE, PDATA_OWNER_DETAILS, &b));
-		node_block[i] = b.block;
+		node_ptr[i] = b.ptr;
 		d = b.data;
 		d->nr = cpu_to_le16(1);
 		d->value_size = cpu_to_le32(8);
@@ -61,7 +61,7 @@ static bool make_node(unsigned int n, const u8 *data, size_t size)
 {
 	struct pdata_btree_disk *d = pdata_block_alloc(GFP_KERNEL);
 	struct pdata_check c = {
-		.block = node_block[n],
+		.block = pdata_ptr_block(node_ptr[n]),
 		.type = PDATA_TYPE_BTREE,
 		.uuid = sb.uuid,
 		.max_generation = sb.generation,
@@ -92,10 +92,11 @@ static bool make_node(unsigned int n, const u8 *data, size_t size)
 		__le64 *child = (__le64 *)d->data + 251 + i;
 
 		if (le64_to_cpu(*child) < ~0ull >> 1)
-			*child = cpu_to_le64(node_block[le64_to_cpu(*child) % NODES]);
+			*child = cpu_to_le64(node_ptr[le64_to_cpu(*child) % NODES]);
 	}
 	d->h.magic = cpu_to_le32(PDATA_TYPE_BTREE);
 	d->h.owner = cpu_to_le64(PDATA_OWNER_DETAILS);
+	d->h.salt = cpu_to_le16(pdata_ptr_tag(node_ptr[n]) - sb.generation);
 	good = !pdata_block_seal(&c, d);
 	sim_poke(disk, c.block, d);
 	pdata_block_free(d);
@@ -160,7 +161,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	must(pdata_tm_init(&tm, &bm, &sb));
 	tm.limits.btree_max = data[9] % 4 ? 4 + data[9] % 8 : 0;
 	t.tm = &tm;
-	t.root = node_block[0];
+	t.root = node_ptr[0];
 	for (i = 0; i < 4; i++)
 		use(&t, key + i * 1000);
 	if (pdata_btree_del(&t) && !tm.failed)

@@ -88,7 +88,7 @@ static u64 thin_root(u32 id)
 	if (r)
 		die("open", r);
 	thin2_md_abandon(md);
-	return f.root;
+	return pdata_ptr_block(f.root);
 }
 
 static u64 root_of(const char *what)
@@ -97,11 +97,11 @@ static u64 root_of(const char *what)
 
 	read_super(&sb);
 	if (!strcmp(what, "details"))
-		return sb.details_root;
+		return pdata_ptr_block(sb.details_root);
 	if (!strcmp(what, "deleting"))
-		return sb.deleting_root;
+		return pdata_ptr_block(sb.deleting_root);
 	if (!strcmp(what, "data"))
-		return sb.data_sm_root;
+		return pdata_ptr_block(sb.data_sm_root);
 	return thin_root(number(what));
 }
 
@@ -116,10 +116,10 @@ static u64 child_of(u64 block)
 
 	read_block(block, data);
 	if (le32_to_cpu(h->magic) == PDATA_TYPE_RANGE_NODE)
-		return le64_to_cpu(n->child[0].block);
+		return pdata_ptr_block(le64_to_cpu(n->child[0].ptr));
 	if (le32_to_cpu(h->magic) == PDATA_TYPE_BTREE && b->level) {
 		memcpy(&child, b->data + sizeof(b->data) / 16 * 8, sizeof(child));
-		return le64_to_cpu(child);
+		return pdata_ptr_block(le64_to_cpu(child));
 	}
 	return 0;
 }

@@ -1,322 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes metadata images for the tests of the tools: the core on a file, with
- * no data behind it.
+ * Makes metadata images for the tests of the tools.
  *
- *	mkpool FILE META_BLOCKS DATA_UNITS COMMAND...
+ *	mkpool FILE META_BLOCKS DATA_UNITS WORD...
  *
- * opens FILE (makes it if META_BLOCKS is not 0) and obeys commands in order:
- *
- *	create ID		snap ID ORIGIN		delete ID
- *	write ID BEGIN LEN	unmap ID BEGIN LEN	zero ID BEGIN LEN
- *	random ID NR UNITS SEED		writes of 1..8 units each
- *	scatter ID BEGIN NR STEP SEED	NR units, STEP apart, in random order
- *	txn OLD NEW		hold ID			put ID
- *	flush			checkpoint		work
- *	needs_check		set the flag
- *	limits BTREE FANOUT LEAF	(first) small nodes
- *	journal BLOCKS		(first) length of the ring
- *	step N			(first) a group of the allocator, units
- *	close | abandon		the end; abandon is what a crash leaves
+ * opens FILE (makes it if META_BLOCKS is not 0) and obeys the words of
+ * pool-words.h in order.
  */
-#include "dm-thin2-metadata.h"
 #include "io-file.h"
-
-struct run {
-	struct thin2_md_params p;
-	struct pdata_limits limits;
-	struct thin2_md *md;
-	char **arg;
-	int nr;
-};
-
-static void die(const char *what, int r)
-{
-	fprintf(stderr, "mkpool: %s: %s\n", what, pdata_error_text(r));
-	exit(1);
-}
-
-static void must(const char *what, int r)
-{
-	if (r)
-		die(what, r);
-}
-
-static int flush_data(void *context)
-{
-	return 0;
-}
-
-static void drain(void *context)
-{
-}
-
-static void freed(void *context, struct list_head *batch)
-{
-	struct run *run = context;
-
-	/* While it is being opened there is no pool to give them back to yet. */
-	if (run->md)
-		thin2_release(run->md, batch);
-}
-
-static void wake(void *context)
-{
-}
-
-static const struct thin2_md_ops ops = {
-	.flush_data = flush_data,
-	.drain = drain,
-	.freed = freed,
-	.wake = wake,
-};
-
-static u64 number(struct run *run)
-{
-	char *end;
-	u64 v;
-
-	if (!run->nr)
-		die("a number is missing", 0);
-	v = strtoull(*run->arg, &end, 0);
-	if (*end || end == *run->arg)
-		die(*run->arg, -EINVAL);
-	run->arg++;
-	run->nr--;
-	return v;
-}
-
-/* One step of a write from @unit on; returns how far it came. */
-static u64 write_step(struct thin2_dev *th, u64 unit, u64 end)
-{
-	struct thin2_where where;
-	struct thin2_write w;
-	int r;
-
-	thin2_lookup(th, unit, end, true, &where);
-	switch (where.action) {
-	case THIN2_REMAP:
-		return where.end;
-	case THIN2_FILL:
-		must("fill", thin2_fill(th, unit, end));
-		return unit;
-	case THIN2_UNSHARE:
-		r = thin2_try_exclusive(th, unit, end);
-		if (r < 0)
-			die("try_exclusive", r);
-		if (r)
-			return unit;
-		break;
-	case THIN2_PROVISION:
-		break;
-	default:
-		die("lookup", where.action == THIN2_DAMAGED ? -PDATA_E_DAMAGED : -PDATA_E_RETRY);
-	}
-	r = thin2_write_begin(th, unit, where.end, &w);
-	switch (-r) {
-	case 0:
-		unit += w.len;
-		thin2_write_end(&w, 0);
-		return unit;
-	case PDATA_E_RETRY:
-	case PDATA_E_WOULD_SLEEP:
-	case PDATA_E_JOURNAL_FULL:
-	case PDATA_E_DIRTY_LIMIT:
-		must("make_room", thin2_make_room(th, r));
-		return unit;
-	case PDATA_E_MISS:
-		return unit;
-	default:
-		die("write", r);
-	}
-	return unit;
-}
-
-static void write_range(struct thin2_dev *th, u64 begin, u64 end)
-{
-	while (begin < end)
-		begin = write_step(th, begin, end);
-}
-
-static void unmap_range(struct thin2_dev *th, u64 begin, u64 end, bool zero)
-{
-	u64 done;
-	int r;
-
-	while (begin < end) {
-		r = thin2_unmap(th, begin, end, zero, &done);
-		if (r == -PDATA_E_JOURNAL_FULL || r == -PDATA_E_DIRTY_LIMIT ||
-		    r == -PDATA_E_WOULD_SLEEP)
-			r = thin2_make_room(th, r);
-		must("unmap", r);
-		begin = done;
-	}
-}
-
-static u64 next_random(u64 *seed)
-{
-	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-	return *seed >> 20;
-}
-
-static void random_writes(struct thin2_dev *th, u64 nr, u64 units, u64 seed)
-{
-	u64 begin, len;
-
-	while (nr--) {
-		next_random(&seed);
-		len = 1 + (seed >> 60) / 2;
-		begin = (seed >> 20) % (units - len);
-		write_range(th, begin, begin + len);
-	}
-}
-
-/* Ranges that nothing joins: neither their neighbours nor what was allocated before. */
-static void scattered_writes(struct run *run, struct thin2_dev *th, u64 begin, u64 nr)
-{
-	u64 step = number(run), seed = number(run);
-	u64 i, j, tmp, *unit = malloc(nr * sizeof(*unit));
-
-	if (!unit)
-		die("scatter", -ENOMEM);
-	for (i = 0; i < nr; i++)
-		unit[i] = begin + step * i;
-	for (i = 0; i < nr; i++) {
-		j = i + next_random(&seed) % (nr - i);
-		tmp = unit[j];
-		unit[j] = unit[i];
-		write_range(th, tmp, tmp + 1);
-		/* In time: what finds the journal's buffers full writes a checkpoint too. */
-		if (i % 1024 == 1023)
-			must("flush", thin2_flush(run->md));
-	}
-	free(unit);
-}
-
-static void on_thin(struct run *run, const char *cmd)
-{
-	struct thin2_dev *th;
-	u64 a, b;
-
-	must("open", thin2_dev_open(run->md, number(run), &th));
-	a = number(run);
-	b = number(run);
-	if (!strcmp(cmd, "write"))
-		write_range(th, a, a + b);
-	else if (!strcmp(cmd, "random"))
-		random_writes(th, a, b, number(run));
-	else if (!strcmp(cmd, "scatter"))
-		scattered_writes(run, th, a, b);
-	else
-		unmap_range(th, a, a + b, !strcmp(cmd, "zero"));
-	thin2_dev_close(th);
-}
-
-static void get_root(struct run *run)
-{
-	struct thin2_root root;
-
-	must("hold", thin2_get_root(run->md, number(run), &root));
-	printf("%llu\n", (unsigned long long)root.root);
-}
-
-/* Returns false at the end. */
-static bool command(struct run *run, const char *cmd)
-{
-	u64 a;
-	int r;
-
-	if (!strcmp(cmd, "create")) {
-		must(cmd, thin2_create(run->md, number(run)));
-	} else if (!strcmp(cmd, "snap")) {
-		a = number(run);
-		must(cmd, thin2_create_snap(run->md, a, number(run)));
-	} else if (!strcmp(cmd, "delete")) {
-		must(cmd, thin2_delete(run->md, number(run)));
-	} else if (!strcmp(cmd, "txn")) {
-		a = number(run);
-		must(cmd, thin2_set_transaction_id(run->md, a, number(run)));
-	} else if (!strcmp(cmd, "hold")) {
-		get_root(run);
-	} else if (!strcmp(cmd, "put")) {
-		must(cmd, thin2_put_root(run->md, number(run)));
-	} else if (!strcmp(cmd, "flush")) {
-		must(cmd, thin2_flush(run->md));
-	} else if (!strcmp(cmd, "checkpoint")) {
-		must(cmd, thin2_checkpoint(run->md));
-	} else if (!strcmp(cmd, "work")) {
-		r = thin2_work(run->md, true);
-		if (r < 0)
-			die(cmd, r);
-	} else if (!strcmp(cmd, "needs_check")) {
-		run->md->sb.flags |= PDATA_SB_NEEDS_CHECK;
-	} else if (!strcmp(cmd, "close")) {
-		must(cmd, thin2_md_close(run->md));
-		return false;
-	} else if (!strcmp(cmd, "abandon")) {
-		thin2_md_abandon(run->md);
-		return false;
-	} else {
-		on_thin(run, cmd);
-	}
-	return true;
-}
-
-/* Commands that must come before the pool is opened. */
-static void early(struct run *run)
-{
-	for (; run->nr; ) {
-		if (!strcmp(*run->arg, "limits")) {
-			run->arg++;
-			run->nr--;
-			run->limits.btree_max = number(run);
-			run->limits.fanout = number(run);
-			run->limits.leaf_max = number(run);
-			run->p.limits = &run->limits;
-		} else if (!strcmp(*run->arg, "journal")) {
-			run->arg++;
-			run->nr--;
-			run->p.journal_blocks = number(run);
-		} else if (!strcmp(*run->arg, "step")) {
-			run->arg++;
-			run->nr--;
-			run->p.group_units = number(run);
-		} else {
-			return;
-		}
-	}
-}
+#include "pool-words.h"
 
 int main(int argc, char **argv)
 {
-	struct run run = { .arg = argv + 2, .nr = argc - 2 };
+	struct pool_words run = { };
 	u64 blocks;
 	int r;
 
-	if (argc < 4) {
-		fprintf(stderr, "usage: mkpool FILE META_BLOCKS DATA_UNITS COMMAND...\n");
+	if (argc < 5) {
+		fprintf(stderr, "usage: mkpool FILE META_BLOCKS DATA_UNITS WORD...\n");
 		return 1;
 	}
-	blocks = number(&run);
+	blocks = strtoull(argv[2], NULL, 0);
 	if (blocks)
 		r = pdata_io_file_create(argv[1], blocks, 0, &run.p.io);
 	else
 		r = pdata_io_file_open(argv[1], 0, &run.p.io);
-	must(argv[1], r);
-	run.p.name = argv[1];
-	run.p.data_units = number(&run);
-	run.p.data_block_size = 128;
-	run.p.ops = &ops;
-	run.p.context = &run;
-	early(&run);
-	must("open", thin2_md_open(&run.p, &run.md));
-	while (run.nr) {
-		const char *cmd = *run.arg++;
-
-		run.nr--;
-		if (!command(&run, cmd))
-			return pdata_io_file_close(run.p.io) ? 1 : 0;
+	if (r) {
+		fprintf(stderr, "mkpool: %s: %s\n", argv[1], strerror(-r));
+		return 1;
 	}
-	thin2_md_abandon(run.md);
+	run.p.name = argv[1];
+	run.p.data_units = strtoull(argv[3], NULL, 0);
+	pool_words_run(&run, argc - 4, argv + 4);
 	return pdata_io_file_close(run.p.io) ? 1 : 0;
 }

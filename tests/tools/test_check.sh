@@ -56,7 +56,7 @@ home=$(damage x.md super)
 damage x.md set "$slot" $((64 + 4 * (details % 1008))) 4 2
 for i in "$home" 511; do
 	damage x.md set "$i" 236 4 1
-	damage x.md set "$i" 256 8 "$details"
+	damage x.md set "$i" 256 8 "$(damage x.md get "$home" 176 8)"
 	damage x.md set "$i" 272 8 "$(damage x.md get "$home" 32 8)"
 	damage x.md set "$i" 284 4 2
 done
@@ -264,6 +264,9 @@ bad "misdirected write" "range leaf, block $leaf" blocknr
 cp deep.md x.md
 damage x.md copy "$other" "$leaf"
 damage x.md set "$leaf" 8 8 "$leaf"
+bad "node of another version" "range leaf, block $leaf" tag "not the version"
+damage x.md set "$leaf" 32 8 "$(damage deep.md get "$leaf" 32 8)"
+damage x.md set "$leaf" 56 2 "$(damage deep.md get "$leaf" 56 2)"
 bad "node of another place" "block $leaf" interval
 
 # Superblocks.

@@ -23,8 +23,9 @@ static int on_btree_node(void *context, u64 block, int level, int err)
 	return c->block[block]++ ? 1 : 0;
 }
 
-static int on_range_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int on_range_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
+	const u64 block = pdata_ptr_block(ptr);
 	struct check *c = context;
 
 	if (hi <= c->cursor)

@@ -56,16 +56,16 @@ static bool leaves_overlap(const struct leaf *a, const struct leaf *b)
 
 /* ---- thins ---- */
 
-static int on_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int on_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
 	struct leaf_check *c = context;
 	struct pdata_ro b;
 	int r = err;
 
 	if (!r && !level)
-		r = pdata_view_read(&c->view, block, PDATA_TYPE_RANGE_LEAF, &b);
+		r = pdata_view_read(&c->view, ptr, PDATA_TYPE_RANGE_LEAF, &b);
 	if (r)
-		ps_die(c->ps, "range block %llu: %s", block, pdata_error_text(r));
+		ps_die(c->ps, "range block %llu: %s", pdata_ptr_block(ptr), pdata_error_text(r));
 	if (level)
 		return 0;
 	leaves_add(c->ps, &c->thin, b.data);

@@ -194,6 +194,20 @@ struct check {
 	bool fresh;		/* the node was not seen before */
 };
 
+/* What a parent says of a node: it is new, or as it is on the disk. */
+static u64 ptr_of(struct world *w, u64 block)
+{
+	struct pdata_header h = {
+		.blocknr = cpu_to_le64(block),
+		.generation = cpu_to_le64(w->tm.generation),
+		.salt = cpu_to_le16(w->tm.salt),
+	};
+
+	if (!pdata_sm_is_new(&w->tm.sm, block))
+		h = *(const struct pdata_header *)sim_peek(w->disk, block);
+	return pdata_ptr_to(&h);
+}
+
 static int check_node(void *context, u64 block, int level, int err)
 {
 	struct check *c = context;
@@ -202,14 +216,14 @@ static int check_node(void *context, u64 block, int level, int err)
 	unsigned int max;
 
 	assert_ok(err);
-	assert_ok(pdata_view_read(c->v, block, PDATA_TYPE_BTREE, &b));
+	assert_ok(pdata_view_read(c->v, ptr_of(c->w, block), PDATA_TYPE_BTREE, &b));
 	d = b.data;
 	assert_u64(le16_to_cpu(d->level), level);
 	max = (PDATA_BLOCK_SIZE - 80) / (8 + le32_to_cpu(d->value_size));
 	if (c->w->limits.btree_max)
 		max = min(max, c->w->limits.btree_max);
 	assert_true(le16_to_cpu(d->nr) <= max);
-	if (block != c->root)
+	if (block != pdata_ptr_block(c->root))
 		assert_true(le16_to_cpu(d->nr) >= max / 2);
 	else if (level && !c->w->nr_failed)	/* a split that failed may leave a new root */
 		assert_true(le16_to_cpu(d->nr) >= 2);

@@ -543,7 +543,7 @@ static void lost_leaf(void **state)
 	u64 leaf;
 
 	crash_init_limits(&p, NULL);
-	leaf = p.origin->base_root;
+	leaf = pdata_ptr_block(p.origin->base_root);
 	pool_abandon(&p);
 	sim_flip_bit(p.meta, leaf, 20000);
 	pool_open(&p);

@@ -270,13 +270,14 @@ static void env_reopen(struct env *e, enum sim_fate fate)
 
 /* ---- checks ---- */
 
-static u64 mark_of(struct env *e, u64 block)
+static u64 mark_of(struct env *e, u64 ptr)
 {
+	const u64 block = pdata_ptr_block(ptr);
 	const struct pdata_header *h;
 	struct pdata_ro b;
 	u64 mark;
 
-	assert_ok(pdata_view_read(e->view, block, PDATA_TYPE_RANGE_LEAF, &b));
+	assert_ok(pdata_view_read(e->view, ptr, PDATA_TYPE_RANGE_LEAF, &b));
 	h = b.data;
 	assert_u64(le64_to_cpu(h->blocknr), block);
 	mark = pdata_leaf_mark(block, le64_to_cpu(h->generation));
@@ -284,8 +285,9 @@ static u64 mark_of(struct env *e, u64 block)
 	return mark;
 }
 
-static int check_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int check_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
+	const u64 block = pdata_ptr_block(ptr);
 	struct env *e = context;
 
 	assert_ok(err);
@@ -295,7 +297,7 @@ static int check_node(void *context, u64 block, unsigned int level, u64 lo, u64 
 	}
 	if (!level) {
 		e->leaves++;
-		e->leaf_sum += mark_of(e, block);
+		e->leaf_sum += mark_of(e, ptr);
 		if (!e->tree->cursor)
 			assert_u64(lo, e->leaf_at);
 		assert_true(lo < hi);
@@ -388,7 +390,7 @@ static void check_lookup(struct env *e, const struct tree *t, const struct pdata
 	check_window(e, t, v, key);
 	if (t->root) {
 		assert_true(path.nr > 0);
-		assert_u64(path.block[0], t->root);
+		assert_u64(path.block[0], pdata_ptr_block(t->root));
 	}
 	if (u->kind == UNMAP) {
 		assert_err(err, PDATA_E_NOT_FOUND);
@@ -847,12 +849,12 @@ static void test_emit(void **state)
 
 /* ---- damage ---- */
 
-static int find_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int find_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
 	u64 *want = context;	/* level, key, result */
 
 	if (level == want[0] && lo <= want[1] && want[1] < hi)
-		want[2] = block;
+		want[2] = pdata_ptr_block(ptr);
 	return 0;
 }
 
@@ -867,6 +869,19 @@ static u64 node_at(struct env *e, const struct tree *t, unsigned int level, u64 
 	return want[2];
 }
 
+/* Of a node that the transaction being built has written. */
+static u64 new_ptr(struct env *e, u64 block)
+{
+	const struct pdata_header h = {
+		.blocknr = cpu_to_le64(block),
+		.generation = cpu_to_le64(e->tm.generation),
+		.salt = cpu_to_le16(e->tm.salt),
+	};
+
+	assert_true(pdata_sm_is_new(&e->tm.sm, block));
+	return pdata_ptr_to(&h);
+}
+
 struct damage {
 	u64 lo, hi;
 	unsigned int nr;
@@ -874,7 +889,7 @@ struct damage {
 	u64 ranges;
 };
 
-static int see_damage(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int see_damage(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
 	struct damage *d = context;
 
@@ -911,7 +926,7 @@ static void damage_run(unsigned int level, bool bad_sector)
 	fill(e, t, 3);
 	env_commit(e);
 	tall = height(e, t, 0);
-	block = level < tall ? node_at(e, t, level, 1000) : t->root;
+	block = level < tall ? node_at(e, t, level, 1000) : pdata_ptr_block(t->root);
 	env_reopen(e, SIM_ALL);
 	if (bad_sector)
 		sim_set_bad(e->disk, block, true, false);
@@ -1005,13 +1020,13 @@ static void test_wrong_interval(void **state)
 	t = any_tree(e, true);
 	fill(e, t, 30);
 	rt = rt_of(e, t);
-	assert_ok(pdata_tm_shadow(&e->tm, node_at(e, t, 1, 0), PDATA_TYPE_RANGE_NODE, t->uid,
-				  &rw, &shared));
+	assert_ok(pdata_tm_shadow(&e->tm, new_ptr(e, node_at(e, t, 1, 0)),
+				  PDATA_TYPE_RANGE_NODE, t->uid, &rw, &shared));
 	node = rw.data;
 	assert_true(le16_to_cpu(node->r.nr) >= 2);
-	tmp = node->child[0].block;
-	node->child[0].block = node->child[1].block;
-	node->child[1].block = tmp;
+	tmp = node->child[0].ptr;
+	node->child[0].ptr = node->child[1].ptr;
+	node->child[1].ptr = tmp;
 	assert_err(pdata_rt_lookup(&rt, &v, t->root, 0, &r, NULL), PDATA_E_INTERVAL);
 	assert_err(pdata_rt_window(&rt, &v, t->root, 0, &r, 1, &nr), PDATA_E_INTERVAL);
 	assert_true(r.len);

@@ -135,7 +135,7 @@ struct tree_check {
 	u64 leaves;
 };
 
-static int check_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int check_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
 	struct tree_check *c = context;
 
@@ -490,11 +490,11 @@ static void test_no_memory(void **state)
 /* A lost leaf counts as in use, is not given out, and stops nobody. */
 static u64 leaf_begin, leaf_block, leaf_lo, leaf_hi;
 
-static int find_leaf(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int find_leaf(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
 	assert_ok(err);
 	if (!level && (leaf_begin == U64_MAX || (lo > leaf_begin && !leaf_block))) {
-		leaf_block = block;
+		leaf_block = pdata_ptr_block(ptr);
 		leaf_lo = lo;
 		leaf_hi = hi;
 	}

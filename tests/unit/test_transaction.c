@@ -78,43 +78,43 @@ static u64 new_node(struct fixture *f, u64 value)
 
 	assert_ok(pdata_tm_new(&f->tm, PDATA_TYPE_BTREE, PDATA_OWNER_DETAILS, &b));
 	node_fill(b.data, 0, value);
-	return b.block;
+	return b.ptr;
 }
 
-static int view_value(struct fixture *f, const struct pdata_pin *pin, u64 block, u64 *value)
+static int view_value(struct fixture *f, const struct pdata_pin *pin, u64 ptr, u64 *value)
 {
 	struct pdata_view v = { .tm = &f->tm, .pin = pin };
 	struct pdata_ro b;
-	int r = pdata_view_read(&v, block, PDATA_TYPE_BTREE, &b);
+	int r = pdata_view_read(&v, ptr, PDATA_TYPE_BTREE, &b);
 
 	if (r)
 		return r;
-	assert_u64(b.block, block);
-	assert_u64(le64_to_cpu(pdata_ro_header(&b)->blocknr), block);
+	assert_u64(b.block, pdata_ptr_block(ptr));
+	assert_u64(pdata_ptr_to(pdata_ro_header(&b)), ptr);
 	*value = node_value(b.data);
 	pdata_view_release(&v, &b);
 	return 0;
 }
 
-static void check_value(struct fixture *f, const struct pdata_pin *pin, u64 block, u64 want)
+static void check_value(struct fixture *f, const struct pdata_pin *pin, u64 ptr, u64 want)
 {
 	u64 value;
 
-	assert_ok(view_value(f, pin, block, &value));
+	assert_ok(view_value(f, pin, ptr, &value));
 	assert_u64(value, want);
 }
 
-static u32 count_of(struct fixture *f, u64 block)
+static u32 count_of(struct fixture *f, u64 ptr)
 {
 	u32 count;
 
-	assert_ok(pdata_sm_get(&f->tm.sm, block, &count));
+	assert_ok(pdata_sm_get(&f->tm.sm, pdata_ptr_block(ptr), &count));
 	return count;
 }
 
-static int shadow(struct fixture *f, u64 block, struct pdata_rw *b, bool *shared)
+static int shadow(struct fixture *f, u64 ptr, struct pdata_rw *b, bool *shared)
 {
-	return pdata_tm_shadow(&f->tm, block, PDATA_TYPE_BTREE, PDATA_FIRST_UID, b, shared);
+	return pdata_tm_shadow(&f->tm, ptr, PDATA_TYPE_BTREE, PDATA_FIRST_UID, b, shared);
 }
 
 /* ---- tests ---- */
@@ -132,12 +132,12 @@ static void test_new(void **state)
 	h = b.data;
 	assert_u64(le32_to_cpu(h->magic), PDATA_TYPE_BTREE);
 	assert_u64(le64_to_cpu(h->owner), 77);
-	assert_u64(le64_to_cpu(h->blocknr), b.block);
+	assert_u64(le64_to_cpu(h->blocknr), pdata_ptr_block(b.ptr));
 	assert_null(memchr_inv((u8 *)b.data + sizeof(*h), 0, PDATA_BLOCK_SIZE - sizeof(*h)));
-	assert_u64(count_of(&f, b.block), 1);
+	assert_u64(count_of(&f, b.ptr), 1);
 	node_fill(b.data, 0, 5);
-	check_value(&f, NULL, b.block, 5);
-	a = b.block;
+	check_value(&f, NULL, b.ptr, 5);
+	a = b.ptr;
 	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
 	assert_u64(f.tm.nr_dirty, 0);
 	assert_u64(f.tm.generation, 3);
@@ -158,7 +158,7 @@ static void test_shadow(void **state)
 	a = new_node(&f, 1);
 	/* Own and unshared: itself, but with a new owner. */
 	assert_ok(shadow(&f, a, &b, &shared));
-	assert_u64(b.block, a);
+	assert_u64(b.ptr, a);
 	assert_false(shared);
 	assert_u64(le64_to_cpu(((struct pdata_header *)b.data)->owner), PDATA_FIRST_UID);
 	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
@@ -166,39 +166,39 @@ static void test_shadow(void **state)
 	/* Committed: a copy; the original is free but kept. */
 	pdata_sm_pin(&f.tm.sm, &pin);
 	assert_ok(shadow(&f, a, &b, &shared));
-	assert_int_not_equal(b.block, a);
+	assert_int_not_equal(b.ptr, a);
 	assert_false(shared);
 	assert_u64(count_of(&f, a), 0);
-	assert_u64(count_of(&f, b.block), 1);
+	assert_u64(count_of(&f, b.ptr), 1);
 	assert_u64(f.tm.sm.quarantined, 1);
 	assert_u64(node_value(b.data), 1);
 	node_fill(b.data, 0, 2);
-	check_value(&f, NULL, b.block, 2);
+	check_value(&f, NULL, b.ptr, 2);
 	check_value(&f, &pin, a, 1);
 	/* Twice is free of charge. */
-	assert_ok(shadow(&f, b.block, &c, &shared));
-	assert_u64(c.block, b.block);
+	assert_ok(shadow(&f, b.ptr, &c, &shared));
+	assert_u64(c.ptr, b.ptr);
 	assert_ptr_equal(c.data, b.data);
 	/* A free block cannot be shadowed. */
 	assert_err(shadow(&f, a, &c, &shared), PDATA_E_COUNT);
 
 	/* Shared, and of this transaction: a copy for the new owner, the other stays. */
-	assert_ok(pdata_tm_inc(&f.tm, b.block));
-	assert_ok(shadow(&f, b.block, &c, &shared));
-	assert_int_not_equal(c.block, b.block);
+	assert_ok(pdata_tm_inc(&f.tm, b.ptr));
+	assert_ok(shadow(&f, b.ptr, &c, &shared));
+	assert_int_not_equal(c.ptr, b.ptr);
 	assert_true(shared);
-	assert_u64(count_of(&f, b.block), 1);
+	assert_u64(count_of(&f, b.ptr), 1);
 	node_fill(c.data, 0, 3);
-	check_value(&f, NULL, b.block, 2);
-	check_value(&f, NULL, c.block, 3);
+	check_value(&f, NULL, b.ptr, 2);
+	check_value(&f, NULL, c.ptr, 3);
 
 	/* Dropping one of the transaction's own takes its memory away. */
 	assert_u64(f.tm.nr_dirty, 2);
-	assert_ok(pdata_tm_dec(&f.tm, b.block, &count));
+	assert_ok(pdata_tm_dec(&f.tm, b.ptr, &count));
 	assert_u64(count, 0);
 	assert_u64(f.tm.nr_dirty, 1);
 	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
-	check_value(&f, NULL, c.block, 3);
+	check_value(&f, NULL, c.ptr, 3);
 	check_value(&f, &pin, a, 1);
 	pdata_sm_unpin(&f.tm.sm, &pin);
 	fixture_exit(&f);
@@ -223,7 +223,7 @@ static void test_shadow_shared(void **state)
 	node_fill(b.data, 0, 2);
 	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
 	check_value(&f, NULL, a, 1);
-	check_value(&f, NULL, b.block, 2);
+	check_value(&f, NULL, b.ptr, 2);
 	assert_ok(pdata_tm_dec(&f.tm, a, &count));
 	assert_u64(count, 0);
 	fixture_exit(&f);
@@ -265,12 +265,12 @@ static void test_failures(void **state)
 	assert_false(f.tm.failed);
 	/* Unreadable: refused, and known to be. */
 	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
-	a = b.block;
+	a = b.ptr;
 	fixture_exit(&f);
 	fixture_init(&f, 4);
 	a = new_node(&f, 1);
 	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
-	sim_flip_bit(f.disk, a, 12345);
+	sim_flip_bit(f.disk, pdata_ptr_block(a), 12345);
 	assert_err(shadow(&f, a, &b, &shared), PDATA_E_CSUM);
 	assert_u64(count_of(&f, a), 1);
 	assert_err(view_value(&f, NULL, NR_BLOCKS, &used), PDATA_E_OUT_OF_RANGE);
@@ -389,6 +389,70 @@ static void test_expectations(void **state)
 	fixture_exit(&f);
 }
 
+/* Content that a block once had, good in itself, in place of what was written last. */
+static void test_stale(void **state)
+{
+	struct fixture f;
+	struct pdata_rw b;
+	void *old = test_block();
+	u64 a, again, value;
+	bool shared;
+	u32 count;
+
+	fixture_init(&f, 10);
+	a = new_node(&f, 1);
+	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
+	memcpy(old, sim_peek(f.disk, pdata_ptr_block(a)), PDATA_BLOCK_SIZE);
+	assert_ok(pdata_tm_dec(&f.tm, a, &count));
+	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
+	for (;;) {
+		again = new_node(&f, 2);
+		if (pdata_ptr_block(again) == pdata_ptr_block(a))
+			break;
+	}
+	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
+	check_value(&f, NULL, again, 2);
+	sim_poke(f.disk, pdata_ptr_block(again), old);
+	assert_err(view_value(&f, NULL, again, &value), PDATA_E_STALE);
+	assert_err(view_value(&f, NULL, again, &value), PDATA_E_STALE);
+	assert_err(shadow(&f, again, &b, &shared), PDATA_E_STALE);
+	check_value(&f, NULL, a, 1);
+	pdata_block_free(old);
+	fixture_exit(&f);
+}
+
+/* After a crash the next transaction writes the same block in the same generation. */
+static void test_stale_after_crash(void **state)
+{
+	struct fixture f;
+	void *old = test_block();
+	const struct pdata_header *h = old;
+	u64 a, again, value;
+	u16 salt;
+
+	fixture_init(&f, 11);
+	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
+	a = new_node(&f, 1);
+	sim_clock_crash_at(&f.clock, 3);	/* slots, blocks, flush */
+	assert_err(pdata_tm_commit(&f.tm, &f.sb), EIO);
+	sim_clock_power_on(&f.clock, SIM_ALL);
+	memcpy(old, sim_peek(f.disk, pdata_ptr_block(a)), PDATA_BLOCK_SIZE);
+	assert_u64(pdata_ptr_to(h), a);
+	salt = f.tm.salt;
+	pdata_tm_exit(&f.tm);
+	fixture_open(&f);
+	if (f.tm.salt == salt)	/* once in 65536 */
+		f.tm.salt++;
+	again = new_node(&f, 2);
+	assert_u64(pdata_ptr_block(again), pdata_ptr_block(a));
+	assert_ok(pdata_tm_commit(&f.tm, &f.sb));
+	assert_u64(le64_to_cpu(h->generation), f.sb.generation);
+	sim_poke(f.disk, pdata_ptr_block(again), old);
+	assert_err(view_value(&f, NULL, again, &value), PDATA_E_STALE);
+	pdata_block_free(old);
+	fixture_exit(&f);
+}
+
 /* The mark goes before the first write, and comes off with the last. */
 static void test_clean_mark(void **state)
 {
@@ -440,10 +504,10 @@ static void chain_read(struct fixture *f, u64 *version)
 	assert_int_equal(le16_to_cpu(d->nr), CHAIN);
 	*version = le64_to_cpu(node_key(d)[0]);
 	for (i = 0; i < CHAIN; i++) {
-		u64 block = le64_to_cpu(node_key(d)[NODE_MAX + i]);
+		u64 ptr = le64_to_cpu(node_key(d)[NODE_MAX + i]);
 
-		check_value(f, NULL, block, *version + (i % 3 ? 0 : block));
-		assert_u64(count_of(f, block), 1);
+		check_value(f, NULL, ptr, *version + (i % 3 ? 0 : ptr));
+		assert_u64(count_of(f, ptr), 1);
 	}
 	assert_u64(count_of(f, f->sb.details_root), 1);
 	assert_u64(f->tm.sm.used, CHAIN + 1);
@@ -477,11 +541,11 @@ static void chain_write(struct fixture *f, u64 version, u64 *rnd)
 		} else {
 			assert_ok(shadow(f, le64_to_cpu(*child), &b, &shared));
 		}
-		node_fill(b.data, 0, version + (i % 3 ? 0 : b.block));
-		*child = cpu_to_le64(b.block);
+		node_fill(b.data, 0, version + (i % 3 ? 0 : b.ptr));
+		*child = cpu_to_le64(b.ptr);
 		node_key(d)[i] = cpu_to_le64(version + i);
 	}
-	f->sb.details_root = root.block;
+	f->sb.details_root = root.ptr;
 }
 
 /* One pool, commits that crash at operation @at with @fate; then it goes on. */
@@ -562,6 +626,8 @@ int main(void)
 		cmocka_unit_test(test_write_faults),
 		cmocka_unit_test(test_big_commit),
 		cmocka_unit_test(test_expectations),
+		cmocka_unit_test_setup(test_stale, test_quiet),
+		cmocka_unit_test_setup(test_stale_after_crash, test_quiet),
 		cmocka_unit_test(test_clean_mark),
 		cmocka_unit_test(test_crash),
 	};

@@ -88,7 +88,7 @@ static void fill_node(void *data)
 	d->r.hi = cpu_to_le64(5000);
 	for (i = 0; i < 30; i++) {
 		d->child[i].begin = cpu_to_le64(50 + 10 * i);
-		d->child[i].block = cpu_to_le64(600 + i);
+		d->child[i].ptr = cpu_to_le64(600 + i);
 	}
 }
 
@@ -301,8 +301,8 @@ static const struct broken broken[] = {
 	RN("begin of the last child", r.hi, 340),
 	RN("child order", child[7].begin, 110),
 	RN("child order", child[7].begin, 3000),
-	RN("child", child[29].block, NR_BLOCKS),
-	RN("child", child[0].block, 2),
+	RN("child", child[29].ptr, NR_BLOCKS),
+	RN("child", child[0].ptr, 2),
 	RL("level", r.level, 1),
 	RL("codec", r.codec, 99),
 	RL("nr", r.nr, PDATA_LEAF_MAX_RECORDS + 1),

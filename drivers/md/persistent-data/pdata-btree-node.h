@@ -80,9 +80,9 @@ static inline u64 node_child(const struct pdata_btree_disk *d, unsigned int i)
 	return le64_to_cpu(*(const __le64 *)node_value(d, i));
 }
 
-static inline void node_set_child(struct pdata_btree_disk *d, unsigned int i, u64 block)
+static inline void node_set_child(struct pdata_btree_disk *d, unsigned int i, u64 ptr)
 {
-	*(__le64 *)node_value_at(d, i) = cpu_to_le64(block);
+	*(__le64 *)node_value_at(d, i) = cpu_to_le64(ptr);
 }
 
 /* Number of leading entries whose key is <= @key. */
@@ -118,17 +118,17 @@ static inline struct pdata_btree_span node_child_span(const struct pdata_btree_d
 /* Most entries that a node of this tree may hold; at least 4, so that a half has two. */
 unsigned int pdata_btree_max(const struct pdata_btree *t, const struct pdata_btree_disk *d);
 
-/* Read a node and hold it against what its parent says. */
+/* Read the node @ptr points to and hold it against what its parent says. */
 int __must_check pdata_btree_read(const struct pdata_btree *t, const struct pdata_view *v,
-				  u64 block, const struct pdata_btree_span *span,
+				  u64 ptr, const struct pdata_btree_span *span,
 				  struct pdata_ro *b);
 
 /*
- * Make a node writable. The caller stores b->block where @block was. If the
+ * Make a node writable. The caller stores b->ptr where @ptr was. If the
  * node was shared, all it points to is counted once more. On failure nothing
  * has changed, or the transaction has failed.
  */
-int __must_check pdata_btree_shadow(struct pdata_btree *t, u64 block,
+int __must_check pdata_btree_shadow(struct pdata_btree *t, u64 ptr,
 				    const struct pdata_btree_span *span, struct pdata_rw *b);
 
 /* The same for child @i of a writable node. */

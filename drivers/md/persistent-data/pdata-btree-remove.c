@@ -3,12 +3,12 @@
 #include "pdata-btree-node.h"
 
 /* Drop a node of our own whose content has gone elsewhere. */
-static int btree_drop(struct pdata_btree *t, u64 block)
+static int btree_drop(struct pdata_btree *t, u64 ptr)
 {
 	u32 count;
 	int r;
 
-	r = pdata_tm_dec(t->tm, block, &count);
+	r = pdata_tm_dec(t->tm, ptr, &count);
 	if (r)
 		t->tm->failed = true;
 	return r;
@@ -17,12 +17,12 @@ static int btree_drop(struct pdata_btree *t, u64 block)
 /* A root with one child is not needed. */
 static int btree_collapse(struct pdata_btree *t, struct pdata_rw *root)
 {
-	u64 block = root->block;
+	u64 ptr = root->ptr;
 
 	if (!node_level(root->data) || node_nr(root->data) != 1)
 		return 0;
 	t->root = node_child(root->data, 0);
-	return btree_drop(t, block);
+	return btree_drop(t, ptr);
 }
 
 /*
@@ -69,7 +69,7 @@ static int btree_fill(struct pdata_btree *t, struct pdata_rw *parent,
 static int btree_remove_step(struct pdata_btree *t, struct pdata_rw *node,
 			     struct pdata_btree_span *span, u64 key)
 {
-	bool is_root = node->block == t->root;
+	bool is_root = node->ptr == t->root;
 	struct pdata_rw parent = *node, child;
 	struct pdata_btree_disk *d = parent.data;
 	unsigned int i = node_search(d, key) - 1;
@@ -105,12 +105,12 @@ static int btree_remove_entry(struct pdata_btree *t, struct pdata_rw *leaf, u64 
 		}
 	}
 	/* Only a root gets down to one entry; others were filled on the way. */
-	if (node_nr(d) > 1 || leaf->block != t->root) {
+	if (node_nr(d) > 1 || leaf->ptr != t->root) {
 		pdata_btree_erase(d, i);
 		return 0;
 	}
 	t->root = 0;
-	return btree_drop(t, leaf->block);
+	return btree_drop(t, leaf->ptr);
 }
 
 int pdata_btree_remove(struct pdata_btree *t, u64 key)
@@ -126,7 +126,7 @@ int pdata_btree_remove(struct pdata_btree *t, u64 key)
 	r = pdata_btree_shadow(t, t->root, &span, &node);
 	if (r)
 		return r;
-	t->root = node.block;
+	t->root = node.ptr;
 	while (node_level(node.data)) {
 		r = btree_remove_step(t, &node, &span, key);
 		if (r)

@@ -37,9 +37,9 @@ static void walk_free(struct walk *w)
 	kfree(w);
 }
 
-/* Go down into @block. On failure the walk stays where it is. */
+/* Go down into the node at @ptr. On failure the walk stays where it is. */
 static int walk_push(struct walk *w, const struct pdata_btree *t, const struct pdata_view *v,
-		     u64 block, const struct pdata_btree_span *span)
+		     u64 ptr, const struct pdata_btree_span *span)
 {
 	struct walk_level *l = &w->level[w->depth + 1];
 	struct pdata_ro b;
@@ -50,7 +50,7 @@ static int walk_push(struct walk *w, const struct pdata_btree *t, const struct p
 		l->d = pdata_block_alloc(GFP_NOIO);
 	if (!l->d)
 		return -ENOMEM;
-	r = pdata_btree_read(t, v, block, span, &b);
+	r = pdata_btree_read(t, v, ptr, span, &b);
 	if (r)
 		return r;
 	memcpy(l->d, b.data, PDATA_BLOCK_SIZE);
@@ -66,14 +66,14 @@ static int walk_push(struct walk *w, const struct pdata_btree *t, const struct p
  *
  * Return: false if there is none.
  */
-static bool walk_next(struct walk *w, u64 *block, struct pdata_btree_span *span)
+static bool walk_next(struct walk *w, u64 *ptr, struct pdata_btree_span *span)
 {
 	for (; w->depth >= 0; w->depth--) {
 		struct walk_level *l = &w->level[w->depth];
 
 		if (!node_level(l->d) || l->i >= node_nr(l->d))
 			continue;
-		*block = node_child(l->d, l->i);
+		*ptr = node_child(l->d, l->i);
 		*span = node_child_span(l->d, &l->span, l->i);
 		l->i++;
 		return true;
@@ -103,7 +103,7 @@ int pdata_btree_walk(const struct pdata_btree *t, const struct pdata_view *v, u6
 {
 	struct pdata_btree_span span = PDATA_BTREE_ROOT_SPAN;
 	struct walk *w;
-	u64 block = root;
+	u64 ptr = root;
 	int r;
 
 	if (!root)
@@ -112,24 +112,24 @@ int pdata_btree_walk(const struct pdata_btree *t, const struct pdata_view *v, u6
 	if (!w)
 		return -ENOMEM;
 	do {
-		r = walk_push(w, t, v, block, &span);
+		r = walk_push(w, t, v, ptr, &span);
 		if (r == -ENOMEM)
 			break;
 		if (r) {
-			r = node ? node(context, block, span.level, r) : r;
+			r = node ? node(context, pdata_ptr_block(ptr), span.level, r) : r;
 			if (r == 1)
 				r = 0;
 			continue;
 		}
 		if (node)
-			r = node(context, block, node_level(walk_node(w)), 0);
+			r = node(context, pdata_ptr_block(ptr), node_level(walk_node(w)), 0);
 		if (r == 1) {
 			w->depth--;
 			r = 0;
 		} else if (!r && entry && !node_level(walk_node(w))) {
 			r = walk_entries(walk_node(w), entry, context);
 		}
-	} while (!r && walk_next(w, &block, &span));
+	} while (!r && walk_next(w, &ptr, &span));
 	walk_free(w);
 	return r;
 }
@@ -147,48 +147,48 @@ static int del_values(const struct pdata_btree *t, const struct pdata_btree_disk
 }
 
 /*
- * Drop one reference on @block. If it was the last, the walk goes down into
+ * Drop one reference on the node at @ptr. If it was the last, the walk goes down into
  * it, to drop what it referred to.
  */
-static int del_node(struct walk *w, struct pdata_btree *t, u64 block,
+static int del_node(struct walk *w, struct pdata_btree *t, u64 ptr,
 		    const struct pdata_btree_span *span)
 {
 	struct pdata_view v = { .tm = t->tm };
 	u32 count;
 	int r;
 
-	r = pdata_sm_get(&t->tm->sm, block, &count);
+	r = pdata_sm_get(&t->tm->sm, pdata_ptr_block(ptr), &count);
 	if (r)
 		return r;
 	if (count > 1)
-		return pdata_tm_dec(t->tm, block, &count);
-	r = walk_push(w, t, &v, block, span);
+		return pdata_tm_dec(t->tm, ptr, &count);
+	r = walk_push(w, t, &v, ptr, span);
 	if (pdata_error_is_damage(r) || r == -EIO) {
 		pdata_err_limit("%s: btree node %llu cannot be read (%s), leaked until repair",
-				t->tm->bm->name, block, pdata_error_text(r));
+				t->tm->bm->name, pdata_ptr_block(ptr), pdata_error_text(r));
 		return 0;
 	}
 	if (r)
 		return r;
-	r = pdata_tm_dec(t->tm, block, &count);
+	r = pdata_tm_dec(t->tm, ptr, &count);
 	return r ? r : del_values(t, walk_node(w));
 }
 
 int pdata_btree_del(struct pdata_btree *t)
 {
 	struct pdata_btree_span span = PDATA_BTREE_ROOT_SPAN;
-	u64 block = t->root;
+	u64 ptr = t->root;
 	struct walk *w;
 	int r;
 
-	if (!block)
+	if (!ptr)
 		return 0;
 	w = walk_new();
 	if (!w)
 		return -ENOMEM;
 	do {
-		r = del_node(w, t, block, &span);
-	} while (!r && walk_next(w, &block, &span));
+		r = del_node(w, t, ptr, &span);
+	} while (!r && walk_next(w, &ptr, &span));
 	walk_free(w);
 	if (r)
 		t->tm->failed = true;

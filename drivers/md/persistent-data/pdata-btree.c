@@ -45,15 +45,15 @@ static int btree_verify(const struct pdata_btree *t, u64 block,
 	return 0;
 }
 
-int pdata_btree_read(const struct pdata_btree *t, const struct pdata_view *v, u64 block,
+int pdata_btree_read(const struct pdata_btree *t, const struct pdata_view *v, u64 ptr,
 		     const struct pdata_btree_span *span, struct pdata_ro *b)
 {
 	int r;
 
-	r = pdata_view_read(v, block, PDATA_TYPE_BTREE, b);
+	r = pdata_view_read(v, ptr, PDATA_TYPE_BTREE, b);
 	if (r)
 		return r;
-	r = btree_verify(t, block, b->data, span);
+	r = btree_verify(t, b->block, b->data, span);
 	if (r)
 		pdata_view_release(v, b);
 	return r;
@@ -78,7 +78,7 @@ static int btree_inc_content(struct pdata_btree *t, const struct pdata_btree_dis
 	return r;
 }
 
-int pdata_btree_shadow(struct pdata_btree *t, u64 block, const struct pdata_btree_span *span,
+int pdata_btree_shadow(struct pdata_btree *t, u64 ptr, const struct pdata_btree_span *span,
 		       struct pdata_rw *b)
 {
 	struct pdata_view v = { .tm = t->tm };
@@ -87,11 +87,11 @@ int pdata_btree_shadow(struct pdata_btree *t, u64 block, const struct pdata_btre
 	int r;
 
 	/* Refuse a bad node before references are moved. */
-	r = pdata_btree_read(t, &v, block, span, &ro);
+	r = pdata_btree_read(t, &v, ptr, span, &ro);
 	if (r)
 		return r;
 	pdata_view_release(&v, &ro);
-	r = pdata_tm_shadow(t->tm, block, PDATA_TYPE_BTREE, t->owner, b, &was_shared);
+	r = pdata_tm_shadow(t->tm, ptr, PDATA_TYPE_BTREE, t->owner, b, &was_shared);
 	if (r)
 		return r;
 	return was_shared ? btree_inc_content(t, b->data) : 0;
@@ -106,7 +106,7 @@ int pdata_btree_shadow_child(struct pdata_btree *t, struct pdata_rw *parent,
 
 	r = pdata_btree_shadow(t, node_child(parent->data, i), &s, child);
 	if (!r)
-		node_set_child(parent->data, i, child->block);
+		node_set_child(parent->data, i, child->ptr);
 	return r;
 }
 
@@ -182,11 +182,11 @@ static int btree_find_leaf(const struct pdata_btree *t, const struct pdata_view 
 	struct pdata_btree_span span = PDATA_BTREE_ROOT_SPAN;
 	const struct pdata_btree_disk *d;
 	unsigned int i;
-	u64 block = root;
+	u64 ptr = root;
 	int r;
 
 	for (;;) {
-		r = pdata_btree_read(t, v, block, &span, leaf);
+		r = pdata_btree_read(t, v, ptr, &span, leaf);
 		if (r)
 			return r;
 		d = leaf->data;
@@ -195,7 +195,7 @@ static int btree_find_leaf(const struct pdata_btree *t, const struct pdata_view 
 		i = node_search(d, key);
 		i -= i > 0;
 		span = node_child_span(d, &span, i);
-		block = node_child(d, i);
+		ptr = node_child(d, i);
 		pdata_view_release(v, leaf);
 	}
 	*last = span.last;
@@ -280,7 +280,7 @@ static int btree_insert_first(struct pdata_btree *t, u64 key, const void *value)
 	if (r)
 		return r;
 	node_add(b.data, 0, key, value);
-	t->root = b.block;
+	t->root = b.ptr;
 	return 0;
 }
 
@@ -289,7 +289,7 @@ static int btree_grow(struct pdata_btree *t, struct pdata_rw *root)
 {
 	struct pdata_btree_disk *d = root->data;
 	unsigned int level = node_level(d) + 1;
-	__le64 child = cpu_to_le64(root->block);
+	__le64 child = cpu_to_le64(root->ptr);
 	u64 key = node_key(d, 0);
 	int r;
 
@@ -299,7 +299,7 @@ static int btree_grow(struct pdata_btree *t, struct pdata_rw *root)
 	if (r)
 		return r;
 	node_add(root->data, 0, key, &child);
-	t->root = root->block;
+	t->root = root->ptr;
 	return 0;
 }
 
@@ -309,15 +309,15 @@ static int btree_split(struct pdata_btree *t, struct pdata_rw *parent, unsigned 
 {
 	struct pdata_btree_disk *d = child->data;
 	struct pdata_rw sibling;
-	__le64 block;
+	__le64 ptr;
 	int r;
 
 	r = btree_new(t, node_level(d), &sibling);
 	if (r)
 		return r;
 	pdata_btree_shift_right(d, sibling.data, node_nr(d) - node_nr(d) / 2);
-	block = cpu_to_le64(sibling.block);
-	node_add(parent->data, i + 1, node_key(sibling.data, 0), &block);
+	ptr = cpu_to_le64(sibling.ptr);
+	node_add(parent->data, i + 1, node_key(sibling.data, 0), &ptr);
 	if (key >= node_key(sibling.data, 0))
 		*child = sibling;
 	return 0;
@@ -335,7 +335,7 @@ static int btree_add(struct pdata_btree *t, u64 key, const void *value)
 	r = pdata_btree_shadow(t, t->root, &span, &node);
 	if (r)
 		return r;
-	t->root = node.block;
+	t->root = node.ptr;
 	if (node_nr(node.data) >= pdata_btree_max(t, node.data)) {
 		r = btree_grow(t, &node);
 		if (r)
@@ -371,7 +371,7 @@ static int btree_replace(struct pdata_btree *t, u64 key, const void *value)
 	r = pdata_btree_shadow(t, t->root, &span, &node);
 	if (r)
 		return r;
-	t->root = node.block;
+	t->root = node.ptr;
 	for (d = node.data; node_level(d); d = node.data) {
 		i = node_search(d, key) - 1;
 		r = pdata_btree_shadow_child(t, &node, &span, i, &child);

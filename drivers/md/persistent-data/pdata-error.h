@@ -20,6 +20,7 @@
 	X(UUID,		EILSEQ,	"block belongs to another pool") \
 	X(GENERATION,	EILSEQ,	"block is newer than the checkpoint") \
 	X(OWNER,	EILSEQ,	"block belongs to another owner") \
+	X(STALE,	EILSEQ,	"block is not the version that its parent points to") \
 	X(INTERVAL,	EILSEQ,	"block covers another key interval") \
 	X(CONTENT,	EILSEQ,	"block content breaks the format's rules") \
 	X(COUNT,	EILSEQ,	"reference count would leave its limits") \

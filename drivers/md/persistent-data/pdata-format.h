@@ -59,8 +59,44 @@ struct pdata_header {
 	__le64 generation;	/* of the checkpoint that wrote it */
 	__le64 owner;		/* uid of the tree, or enum pdata_owner */
 	__le64 seq;		/* range leaf: freeze sequence it holds; else 0 */
-	__le64 reserved;
+	__le16 salt;		/* tree nodes: random, of the activation that wrote it */
+	__u8 reserved[6];
 } __packed;
+
+/*
+ * Pointers to tree nodes, in nodes, details, superblocks and holds.
+ *
+ * The block is in bits 0..47. Bits 48..63 are the tag of the node that is
+ * meant, so that a node that a write should have replaced and did not, whole
+ * as it may be, is not taken for the one that was written. Generations tell
+ * the transactions of an activation apart. But after a crash the next
+ * transaction has the generation of the one that was cut short, and may have
+ * put a node of the same kind into the same block; the salt is for these.
+ * 0 is no pointer: an empty tree.
+ */
+#define PDATA_PTR_BLOCK_BITS	48
+
+static inline u64 pdata_ptr_block(u64 ptr)
+{
+	return ptr & ((1ULL << PDATA_PTR_BLOCK_BITS) - 1);
+}
+
+static inline u16 pdata_ptr_tag(u64 ptr)
+{
+	return ptr >> PDATA_PTR_BLOCK_BITS;
+}
+
+/* The tag that pointers to the node with this header have. */
+static inline u16 pdata_tag(const struct pdata_header *h)
+{
+	return le64_to_cpu(h->generation) + le16_to_cpu(h->salt);
+}
+
+/* A pointer to the node with this header, complete but for the crc. */
+static inline u64 pdata_ptr_to(const struct pdata_header *h)
+{
+	return le64_to_cpu(h->blocknr) | (u64)pdata_tag(h) << PDATA_PTR_BLOCK_BITS;
+}
 
 /*
  * Fixed places.
@@ -95,7 +131,7 @@ enum pdata_hold_kind {
 };
 
 struct pdata_hold_disk {
-	__le64 root;		/* block */
+	__le64 root;		/* pointer */
 	__le64 uid;		/* owner of the held tree */
 	__le64 generation;
 	__le32 id;		/* thin id */
@@ -126,7 +162,7 @@ struct pdata_superblock_disk {
 	__le32 journal_tail_crc; /* crc of the block before the tail */
 	__le32 time;		/* snapshot counter, the births' clock */
 
-	__le64 details_root;	/* block, 0 = empty tree */
+	__le64 details_root;	/* pointer, 0 = empty tree */
 	__le64 deleting_root;
 	__le64 data_sm_root;
 	__le64 data_sm_leaves;
@@ -182,7 +218,7 @@ struct pdata_btree_disk {
 	struct pdata_header h;
 	__le16 level;		/* 0 = leaf */
 	__le16 nr;
-	__le32 value_size;	/* bytes in a leaf, 8 in internal nodes */
+	__le32 value_size;	/* bytes in a leaf, 8 in internal nodes: pointers */
 	__le64 reserved;
 	/* __le64 key[max]; then values. max = room / (8 + value_size) */
 	__u8 data[4096 - 64 - 16];
@@ -199,7 +235,7 @@ struct pdata_btree_disk {
 
 struct pdata_details_disk {
 	__le64 uid;
-	__le64 root;		/* of the mapping tree, block; 0 = nothing mapped */
+	__le64 root;		/* pointer, 0 = nothing mapped */
 	__le64 applied_seq;	/* records up to this one are in the tree */
 	__le64 mapped_units;
 	__le64 origin_uid;	/* 0 = no origin */
@@ -251,7 +287,7 @@ struct pdata_range_head {
 
 struct pdata_range_child {
 	__le64 begin;		/* the first one's is lo */
-	__le64 block;
+	__le64 ptr;
 } __packed;
 
 struct pdata_range_node_disk {

@@ -28,6 +28,7 @@ PDATA_CHECK_SIZE(pdata_sm_rec_disk, 32);
 PDATA_CHECK_OFFSET(pdata_header, magic, 4);
 PDATA_CHECK_OFFSET(pdata_header, blocknr, 8);
 PDATA_CHECK_OFFSET(pdata_header, generation, 32);
+PDATA_CHECK_OFFSET(pdata_header, salt, 56);
 PDATA_CHECK_OFFSET(pdata_superblock_disk, meta_blocks, 96);
 PDATA_CHECK_OFFSET(pdata_superblock_disk, journal_blocks, 136);
 PDATA_CHECK_OFFSET(pdata_superblock_disk, details_root, 176);

@@ -22,15 +22,15 @@ struct rt_del {
 static void leak(struct rt_del *d, int err)
 {
 	pdata_err_limit("%s: range tree of %llu: block %llu [%llu, %llu) stays until repair: %s",
-			d->rt->tm->bm->name, d->rt->owner, d->at.block, d->at.lo, d->at.hi,
-			pdata_error_text(err));
+			d->rt->tm->bm->name, d->rt->owner, pdata_ptr_block(d->at.ptr), d->at.lo,
+			d->at.hi, pdata_error_text(err));
 }
 
 /* Drop our reference to a node; if its count is out of reach, leave it to repair. */
-static int drop(struct rt_del *d, u64 block)
+static int drop(struct rt_del *d, u64 ptr)
 {
 	u32 count;
-	int r = pdata_tm_dec(d->rt->tm, block, &count);
+	int r = pdata_tm_dec(d->rt->tm, ptr, &count);
 
 	if (r && rt_is_unreadable(r)) {
 		leak(d, r);
@@ -53,7 +53,7 @@ static int drop_leaf(struct rt_del *d, unsigned int nr)
 			return r;
 	}
 	d->rt->leaves--;
-	return drop(d, d->at.block);
+	return drop(d, d->at.ptr);
 }
 
 /*
@@ -70,9 +70,9 @@ static int drop_one(struct rt_del *d, u64 cursor)
 	int r;
 
 	for (d->at = rt_root_at(rt, rt->root); ; d->at = child) {
-		r = pdata_sm_get(&rt->tm->sm, d->at.block, &count);
+		r = pdata_sm_get(&rt->tm->sm, pdata_ptr_block(d->at.ptr), &count);
 		if (!r && count > 1)
-			return drop(d, d->at.block);
+			return drop(d, d->at.ptr);
 		if (!r && !count)
 			r = -PDATA_E_COUNT;
 		if (!r)
@@ -111,7 +111,7 @@ static int del_step(struct rt_del *d, u64 *cursor)
 	hi = d->at.hi;
 	while (d->depth && d->above[d->depth - 1].hi == hi) {
 		d->at = d->above[--d->depth];
-		r = drop(d, d->at.block);
+		r = drop(d, d->at.ptr);
 		if (r)
 			return r;
 	}

@@ -9,7 +9,7 @@
 
 /* A node as its parent describes it; the root's parent is struct pdata_rt. */
 struct rt_at {
-	u64 block;
+	u64 ptr;
 	int level;		/* or RT_ROOT_LEVEL */
 	u64 lo;
 	u64 hi;
@@ -17,7 +17,7 @@ struct rt_at {
 
 static inline struct rt_at rt_root_at(const struct pdata_rt *rt, u64 root)
 {
-	return (struct rt_at){ .block = root, .level = RT_ROOT_LEVEL, .hi = rt->key_end };
+	return (struct rt_at){ .ptr = root, .level = RT_ROOT_LEVEL, .hi = rt->key_end };
 }
 
 static inline const struct pdata_range_head *rt_head(const void *data)

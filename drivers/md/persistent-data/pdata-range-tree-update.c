@@ -19,7 +19,7 @@
 
 struct rt_kid {			/* a child, in memory */
 	u64 begin;
-	u64 block;
+	u64 ptr;
 };
 
 struct rt_step {		/* an internal node on the way down */
@@ -161,14 +161,14 @@ u64 pdata_rt_update_blocks(const struct pdata_rt *rt, unsigned int max)
 /* ---- marks of leaves ---- */
 
 /* A leaf that this transaction writes. */
-static void mark_add(struct rt_update *u, u64 block)
+static void mark_add(struct rt_update *u, u64 ptr)
 {
-	u->rt->leaf_sum += pdata_leaf_mark(block, u->rt->tm->generation);
+	u->rt->leaf_sum += pdata_leaf_mark(pdata_ptr_block(ptr), u->rt->tm->generation);
 }
 
-static void mark_sub(struct rt_update *u, u64 block, u64 generation)
+static void mark_sub(struct rt_update *u, u64 ptr, u64 generation)
 {
-	u->rt->leaf_sum -= pdata_leaf_mark(block, generation);
+	u->rt->leaf_sum -= pdata_leaf_mark(pdata_ptr_block(ptr), generation);
 }
 
 static u64 generation_of(const struct pdata_ro *b)
@@ -186,7 +186,7 @@ static int way_down(struct rt_update *u, u64 key)
 	int r = 0;
 
 	u->bottom = rt_root_at(rt, rt->root);
-	while (u->bottom.block) {
+	while (u->bottom.ptr) {
 		r = pdata_rt_read(rt, &u->v, &u->bottom, &b);
 		if (r)
 			break;
@@ -214,17 +214,17 @@ static int way_down(struct rt_update *u, u64 key)
 	return r;
 }
 
-/* Let the parent of the node at @depth (0 = root) point to @block. */
-static void point_to(struct rt_update *u, unsigned int depth, u64 block)
+/* Let the parent of the node at @depth (0 = root) say @ptr. */
+static void point_to(struct rt_update *u, unsigned int depth, u64 ptr)
 {
 	struct rt_step *parent;
 
 	if (!depth) {
-		u->rt->root = block;
+		u->rt->root = ptr;
 		return;
 	}
 	parent = &u->step[depth - 1];
-	parent->node->child[parent->index].block = cpu_to_le64(block);
+	parent->node->child[parent->index].ptr = cpu_to_le64(ptr);
 }
 
 /* Make the internal nodes on the way our own. */
@@ -239,18 +239,18 @@ static int own_way(struct rt_update *u)
 
 	for (i = 0; i < u->depth; i++) {
 		step = &u->step[i];
-		r = pdata_tm_shadow(rt->tm, step->at.block, PDATA_TYPE_RANGE_NODE,
+		r = pdata_tm_shadow(rt->tm, step->at.ptr, PDATA_TYPE_RANGE_NODE,
 				    rt->owner, &rw, &shared);
 		if (r)
 			return r;
 		u->changed = true;
 		step->node = rw.data;
-		step->at.block = rw.block;
-		point_to(u, i, rw.block);
+		step->at.ptr = rw.ptr;
+		point_to(u, i, rw.ptr);
 		if (!shared)
 			continue;
 		for (c = 0; c < rt_nr(step->node); c++) {
-			r = pdata_tm_inc(rt->tm, le64_to_cpu(step->node->child[c].block));
+			r = pdata_tm_inc(rt->tm, le64_to_cpu(step->node->child[c].ptr));
 			if (r)
 				return r;
 		}
@@ -277,14 +277,14 @@ static int stand_in(struct rt_update *u, struct pdata_rw *rw)
 	if (r)
 		return r;
 	u->changed = true;
-	mark_add(u, rw->block);
+	mark_add(u, rw->ptr);
 	rt->sum_lost = true;
-	r = pdata_tm_dec(rt->tm, at->block, &count);
+	r = pdata_tm_dec(rt->tm, at->ptr, &count);
 	if (r && !rt_is_unreadable(r))
 		return r;
 
 	pdata_err_limit("%s: range tree of %llu: [%llu, %llu) in block %llu is lost: %s",
-			rt->tm->bm->name, rt->owner, at->lo, at->hi, at->block,
+			rt->tm->bm->name, rt->owner, at->lo, at->hi, pdata_ptr_block(at->ptr),
 			pdata_error_text(u->err));
 	r = rt->ops->unreadable(rt, at->lo, at->hi, u->err, &out);
 	u->nr_old = out.nr;
@@ -301,23 +301,23 @@ static int own_leaf(struct rt_update *u, struct pdata_rw *rw)
 
 	if (u->err)
 		return stand_in(u, rw);
-	if (!u->bottom.block) {
+	if (!u->bottom.ptr) {
 		r = pdata_tm_new(rt->tm, PDATA_TYPE_RANGE_LEAF, rt->owner, rw);
 		if (!r) {
 			u->changed = true;
-			mark_add(u, rw->block);
+			mark_add(u, rw->ptr);
 			rt->leaves++;
 		}
 		return r;
 	}
 
-	r = pdata_tm_shadow(rt->tm, u->bottom.block, PDATA_TYPE_RANGE_LEAF, rt->owner,
+	r = pdata_tm_shadow(rt->tm, u->bottom.ptr, PDATA_TYPE_RANGE_LEAF, rt->owner,
 			    rw, &shared);
 	if (r)
 		return r;
 	u->changed = true;
-	mark_sub(u, u->bottom.block, u->bottom_gen);
-	mark_add(u, rw->block);
+	mark_sub(u, u->bottom.ptr, u->bottom_gen);
+	mark_add(u, rw->ptr);
 	for (i = 0; shared && i < u->nr_old; i++) {
 		r = rt->ops->inc(rt, &u->old[i]);
 		if (r)
@@ -426,7 +426,7 @@ static int write_leaves(struct rt_update *u, struct pdata_rw *rw,
 	int r;
 
 	/* One leaf is enough but for rare cases, so that its ranges are encoded once. */
-	u->kid[0] = (struct rt_kid){ .begin = lo, .block = rw->block };
+	u->kid[0] = (struct rt_kid){ .begin = lo, .ptr = rw->ptr };
 	u->nr_kid = 1;
 	if (fill_leaf(u, rw->data, ranges, nr, u->leaf_max, lo, hi) == nr)
 		return 0;
@@ -435,7 +435,7 @@ static int write_leaves(struct rt_update *u, struct pdata_rw *rw,
 	for (u->nr_kid = 0; ; ) {
 		if (u->nr_kid >= u->max_kid)
 			return -PDATA_E_LIMIT;
-		u->kid[u->nr_kid++] = (struct rt_kid){ .begin = lo, .block = rw->block };
+		u->kid[u->nr_kid++] = (struct rt_kid){ .begin = lo, .ptr = rw->ptr };
 		n = fill_leaf(u, rw->data, ranges + at, nr - at, share, lo, hi);
 		at += n;
 		if (at == nr)
@@ -447,7 +447,7 @@ static int write_leaves(struct rt_update *u, struct pdata_rw *rw,
 		r = pdata_tm_new(u->rt->tm, PDATA_TYPE_RANGE_LEAF, u->rt->owner, rw);
 		if (r)
 			return r;
-		mark_add(u, rw->block);
+		mark_add(u, rw->ptr);
 		u->rt->leaves++;
 	}
 }
@@ -465,7 +465,7 @@ static bool neighbour_open(struct rt_update *u, unsigned int depth, int side,
 		return false;
 	pdata_rt_child(parent->node, &parent->at, parent->index + side, at);
 	/* A join may be left out: an unreadable neighbour is not our business. */
-	if (pdata_sm_get(&u->rt->tm->sm, at->block, &count) || count != 1)
+	if (pdata_sm_get(&u->rt->tm->sm, pdata_ptr_block(at->ptr), &count) || count != 1)
 		return false;
 	return !pdata_rt_read(u->rt, &u->v, at, b);
 }
@@ -483,7 +483,7 @@ static int neighbour_take(struct rt_update *u, int side, const struct rt_at *at,
 		*hi = at->hi;
 	}
 	u->drop++;
-	return pdata_tm_dec(u->rt->tm, at->block, &count);
+	return pdata_tm_dec(u->rt->tm, at->ptr, &count);
 }
 
 /* Put the result and a neighbour's ranges together in u->old, if they fit well. */
@@ -542,7 +542,7 @@ static int write_result(struct rt_update *u, struct pdata_rw *rw)
 		r = neighbour_take(u, side, &at, &lo, &hi);
 		if (r)
 			return r;
-		mark_sub(u, at.block, generation);
+		mark_sub(u, at.ptr, generation);
 		u->rt->leaves--;
 		return write_leaves(u, rw, u->old, u->nr_old, lo, hi);
 	}
@@ -565,7 +565,7 @@ static void fill_node(struct rt_update *u, struct pdata_range_node_disk *node, i
 	};
 	for (i = 0; i < nr; i++) {
 		node->child[i].begin = cpu_to_le64(list[i].begin);
-		node->child[i].block = cpu_to_le64(list[i].block);
+		node->child[i].ptr = cpu_to_le64(list[i].ptr);
 	}
 	memset(&node->child[nr], 0, (PDATA_RANGE_FANOUT - nr) * sizeof(node->child[0]));
 }
@@ -594,7 +594,7 @@ static int write_nodes(struct rt_update *u, struct pdata_rw *rw, int level,
 				return r;
 		}
 		n = min(nr - at, share);
-		kid = (struct rt_kid){ .begin = list[at].begin, .block = rw->block };
+		kid = (struct rt_kid){ .begin = list[at].begin, .ptr = rw->ptr };
 		fill_node(u, rw->data, level, list + at, n,
 			  at + n < nr ? list[at + n].begin : hi);
 		at += n;
@@ -620,7 +620,7 @@ static unsigned int new_children(struct rt_update *u, unsigned int i)
 		if (c >= u->from && c < u->from + u->drop)
 			continue;
 		u->list[nr].begin = le64_to_cpu(node->child[c].begin);
-		u->list[nr].block = le64_to_cpu(node->child[c].block);
+		u->list[nr].ptr = le64_to_cpu(node->child[c].ptr);
 		nr++;
 	}
 	return nr;
@@ -642,7 +642,7 @@ static bool merge_nodes(struct rt_update *u, const struct pdata_range_node_disk 
 	}
 	for (i = 0; i < more; i++) {
 		to[i].begin = le64_to_cpu(neighbour->child[i].begin);
-		to[i].block = le64_to_cpu(neighbour->child[i].block);
+		to[i].ptr = le64_to_cpu(neighbour->child[i].ptr);
 	}
 	*nr += more;
 	return true;
@@ -652,7 +652,7 @@ static bool merge_nodes(struct rt_update *u, const struct pdata_range_node_disk 
 static int raise(struct rt_update *u, unsigned int i)
 {
 	struct rt_step *step = &u->step[i];
-	struct pdata_rw rw = { .data = step->node, .block = step->at.block };
+	struct pdata_rw rw = { .data = step->node, .ptr = step->at.ptr };
 	const bool append = u->append && u->from + u->drop == rt_nr(step->node);
 	unsigned int nr = new_children(u, i);
 	u64 lo = step->at.lo, hi = step->at.hi;
@@ -701,12 +701,12 @@ static int lower_root(struct rt_update *u)
 		pdata_rt_child(b.data, &root, 0, &child);
 		pdata_view_release(&u->v, &b);
 
-		r = pdata_tm_dec(rt->tm, root.block, &count);
+		r = pdata_tm_dec(rt->tm, root.ptr, &count);
 		if (r)
 			return r;
 		if (count)
 			return -PDATA_E_COUNT;
-		rt->root = child.block;
+		rt->root = child.ptr;
 	}
 }
 
@@ -733,7 +733,7 @@ static int upward(struct rt_update *u)
 		if (r)
 			return r;
 	}
-	u->rt->root = u->kid[0].block;
+	u->rt->root = u->kid[0].ptr;
 	return u->depth ? lower_root(u) : 0;
 }
 

@@ -38,7 +38,8 @@ int pdata_rt_emit(struct pdata_rt_out *out, const struct pdata_range *r)
 static int complain(const struct pdata_rt *rt, const struct rt_at *at, const char *what, int r)
 {
 	pdata_err_limit("%s: range tree of %llu, block %llu: %s, expected level %d [%llu, %llu)",
-			rt->tm->bm->name, rt->owner, at->block, what, at->level, at->lo, at->hi);
+			rt->tm->bm->name, rt->owner, pdata_ptr_block(at->ptr), what, at->level,
+			at->lo, at->hi);
 	return r;
 }
 
@@ -90,7 +91,7 @@ int pdata_rt_read(const struct pdata_rt *rt, const struct pdata_view *v,
 	else
 		type = at->level ? PDATA_TYPE_RANGE_NODE : PDATA_TYPE_RANGE_LEAF;
 
-	r = pdata_view_read(v, at->block, type, b);
+	r = pdata_view_read(v, at->ptr, type, b);
 	if (r)
 		return r;
 	r = node_fits(rt, at, b);
@@ -119,7 +120,7 @@ void pdata_rt_child(const struct pdata_range_node_disk *node, const struct rt_at
 {
 	const u64 hi = at->hi;
 
-	child->block = le64_to_cpu(node->child[index].block);
+	child->ptr = le64_to_cpu(node->child[index].ptr);
 	child->level = at->level - 1;
 	child->lo = le64_to_cpu(node->child[index].begin);
 	child->hi = hi;
@@ -166,7 +167,7 @@ static int descend(const struct pdata_rt *rt, const struct pdata_view *v, u64 ke
 		if (r)
 			return r;
 		if (path)
-			path->block[path->nr++] = at->block;
+			path->block[path->nr++] = pdata_ptr_block(at->ptr);
 		if (!at->level)
 			return 0;
 		pdata_rt_child(leaf->data, at, pdata_rt_find(leaf->data, key), &child);
@@ -270,7 +271,7 @@ struct walk {
 	const struct pdata_view *v;
 	u64 begin;
 	u64 end;
-	int (*node)(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err);
+	int (*node)(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err);
 	int (*range)(void *context, const struct pdata_range *r);
 	void *context;
 
@@ -338,8 +339,7 @@ static int walk_visit(struct walk *w, struct rt_at at)
 	if (err && (!w->node || !rt_is_unreadable(err)))
 		return err;
 	if (w->node) {
-		r = w->node(w->context, at.block, at.level < 0 ? 0 : at.level,
-			    at.lo, at.hi, err);
+		r = w->node(w->context, at.ptr, at.level < 0 ? 0 : at.level, at.lo, at.hi, err);
 		if (r == 1 || (!r && err))
 			return 0;
 		if (r)
@@ -378,7 +378,7 @@ static int walk_run(struct walk *w, u64 root)
 
 int pdata_rt_walk(const struct pdata_rt *rt, const struct pdata_view *v, u64 root,
 		  u64 begin, u64 end,
-		  int (*node)(void *context, u64 block, unsigned int level,
+		  int (*node)(void *context, u64 ptr, unsigned int level,
 			      u64 lo, u64 hi, int err),
 		  int (*range)(void *context, const struct pdata_range *r),
 		  void *context)

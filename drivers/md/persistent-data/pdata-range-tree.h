@@ -174,7 +174,7 @@ int __must_check pdata_rt_del_step(struct pdata_rt *rt, u64 *cursor);
  * @root: of that version
  * @begin: first key wanted
  * @end: one past the last
- * @node: called for each node on the way before its content: block, head, err.
+ * @node: called for each node on the way before its content: pointer, head, err.
  *	May be NULL. Return 1 to skip the subtree. With @err set the node could
  *	not be read, and lo and hi are its interval; return 0 to go on behind it.
  *	(An unreadable root is reported as level 0.)
@@ -186,7 +186,7 @@ int __must_check pdata_rt_del_step(struct pdata_rt *rt, u64 *cursor);
  */
 int __must_check pdata_rt_walk(const struct pdata_rt *rt, const struct pdata_view *v, u64 root,
 			       u64 begin, u64 end,
-			       int (*node)(void *context, u64 block, unsigned int level,
+			       int (*node)(void *context, u64 ptr, unsigned int level,
 					   u64 lo, u64 hi, int err),
 			       int (*range)(void *context, const struct pdata_range *r),
 			       void *context);

@@ -97,13 +97,21 @@ static int dirty_alloc(struct pdata_tm *tm, struct tm_dirty **result)
 	return 0;
 }
 
-static void set_header(struct pdata_tm *tm, struct tm_dirty *d, u64 owner)
+/* What pointers to the block are made of does not change until it is sealed. */
+static void set_header(const struct pdata_tm *tm, struct tm_dirty *d, u64 owner)
 {
 	struct pdata_header *h = d->data;
 
 	h->blocknr = cpu_to_le64(d->block);
 	h->generation = cpu_to_le64(tm->generation);
+	h->salt = cpu_to_le16(tm->salt);
 	h->owner = cpu_to_le64(owner);
+}
+
+static void set_result(const struct tm_dirty *d, struct pdata_rw *b)
+{
+	b->data = d->data;
+	b->ptr = pdata_ptr_to(d->data);
 }
 
 /* ---- views ---- */
@@ -132,11 +140,30 @@ static int read_current(struct pdata_tm *tm, u64 block, u32 type, struct pdata_r
 	return pdata_bm_read(tm->bm, block, type, tm->generation - 1, b);
 }
 
-int pdata_view_read(const struct pdata_view *v, u64 block, u32 type, struct pdata_ro *b)
+/* Is it the version that @ptr means? If not it is given back. */
+static int check_tag(struct pdata_tm *tm, u64 ptr, struct pdata_ro *b)
 {
-	if (!v->pin)
-		return read_current(v->tm, block, type, b);
-	return pdata_bm_read(v->tm->bm, block, type, v->pin->generation, b);
+	const struct pdata_header *h = pdata_ro_header(b);
+
+	if (pdata_tag(h) == pdata_ptr_tag(ptr))
+		return 0;
+	pdata_err_limit("%s: %s %llu refused: %s: tag is %#x, expected %#x", tm->bm->name,
+			pdata_type_name(le32_to_cpu(h->magic)), b->block,
+			pdata_error_text(-PDATA_E_STALE), pdata_tag(h), pdata_ptr_tag(ptr));
+	pdata_bm_release(tm->bm, b);
+	return -PDATA_E_STALE;
+}
+
+int pdata_view_read(const struct pdata_view *v, u64 ptr, u32 type, struct pdata_ro *b)
+{
+	const u64 block = pdata_ptr_block(ptr);
+	int r;
+
+	if (v->pin)
+		r = pdata_bm_read(v->tm->bm, block, type, v->pin->generation, b);
+	else
+		r = read_current(v->tm, block, type, b);
+	return r ? r : check_tag(v->tm, ptr, b);
 }
 
 void pdata_view_release(const struct pdata_view *v, struct pdata_ro *b)
@@ -164,6 +191,7 @@ int pdata_tm_init(struct pdata_tm *tm, struct pdata_bm *bm, const struct pdata_s
 	tm->bm = bm;
 	tm->dirty = RB_ROOT;
 	tm->generation = sb->generation + 1;
+	tm->salt = get_random_u32();
 	tm->limits = pdata_limits_default;
 	tm->vec = kvcalloc(PDATA_TM_BATCH, sizeof(*tm->vec), GFP_NOIO);
 	tm->scratch = kvmalloc(PDATA_CHECK_SCRATCH, GFP_NOIO);
@@ -202,8 +230,7 @@ int pdata_tm_new(struct pdata_tm *tm, u32 type, u64 owner, struct pdata_rw *b)
 	h->magic = cpu_to_le32(type);
 	set_header(tm, d, owner);
 	dirty_insert(tm, d);
-	b->data = d->data;
-	b->block = d->block;
+	set_result(d, b);
 	return 0;
 }
 
@@ -235,15 +262,16 @@ static int shadow_copy(struct pdata_tm *tm, const struct pdata_ro *from, u64 own
 		return r;
 	}
 	dirty_insert(tm, d);
-	b->data = d->data;
-	b->block = d->block;
+	set_result(d, b);
 	*was_shared = count > 0;
 	return 0;
 }
 
-int pdata_tm_shadow(struct pdata_tm *tm, u64 block, u32 type, u64 owner,
+int pdata_tm_shadow(struct pdata_tm *tm, u64 ptr, u32 type, u64 owner,
 		    struct pdata_rw *b, bool *was_shared)
 {
+	const struct pdata_view view = { .tm = tm };
+	const u64 block = pdata_ptr_block(ptr);
 	struct tm_dirty *d;
 	struct pdata_ro ro;
 	u32 count;
@@ -259,14 +287,13 @@ int pdata_tm_shadow(struct pdata_tm *tm, u64 block, u32 type, u64 owner,
 				pdata_type_name(type), block);
 		return -PDATA_E_COUNT;
 	}
-	r = read_current(tm, block, type, &ro);
+	r = pdata_view_read(&view, ptr, type, &ro);
 	if (r)
 		return r;
 	d = count == 1 ? dirty_find(tm, block) : NULL;
 	if (d) {
 		set_header(tm, d, owner);
-		b->data = d->data;
-		b->block = block;
+		set_result(d, b);
 		*was_shared = false;
 	} else {
 		r = shadow_copy(tm, &ro, owner, b, was_shared);
@@ -275,13 +302,14 @@ int pdata_tm_shadow(struct pdata_tm *tm, u64 block, u32 type, u64 owner,
 	return r;
 }
 
-int pdata_tm_inc(struct pdata_tm *tm, u64 block)
+int pdata_tm_inc(struct pdata_tm *tm, u64 ptr)
 {
-	return tm->failed ? -PDATA_E_FAILED : pdata_sm_inc(&tm->sm, block);
+	return tm->failed ? -PDATA_E_FAILED : pdata_sm_inc(&tm->sm, pdata_ptr_block(ptr));
 }
 
-int pdata_tm_dec(struct pdata_tm *tm, u64 block, u32 *count)
+int pdata_tm_dec(struct pdata_tm *tm, u64 ptr, u32 *count)
 {
+	const u64 block = pdata_ptr_block(ptr);
 	struct tm_dirty *d;
 	int r;
 

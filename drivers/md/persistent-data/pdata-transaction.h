@@ -30,6 +30,7 @@ struct pdata_tm {
 	struct rb_root dirty;		/* by block */
 	u64 nr_dirty;
 	u64 generation;			/* of the transaction being built */
+	u16 salt;			/* of this activation, see pdata_ptr_block() */
 	struct pdata_limits limits;
 	bool use_reserve;		/* set by the caller around merges, commits, deletes */
 	bool failed;			/* a step failed half way: nothing may be committed */
@@ -42,7 +43,7 @@ struct pdata_tm {
 /* A block of the transaction's own, to write. */
 struct pdata_rw {
 	void *data;
-	u64 block;
+	u64 ptr;		/* what its parent has to say */
 };
 
 /*
@@ -54,7 +55,8 @@ struct pdata_view {
 	const struct pdata_pin *pin;	/* NULL = the transaction being built */
 };
 
-int __must_check pdata_view_read(const struct pdata_view *v, u64 block, u32 type,
+/* -PDATA_E_STALE, beside what pdata_bm_read() says, if the block has another tag than @ptr. */
+int __must_check pdata_view_read(const struct pdata_view *v, u64 ptr, u32 type,
 				 struct pdata_ro *b);
 void pdata_view_release(const struct pdata_view *v, struct pdata_ro *b);
 
@@ -81,21 +83,21 @@ int __must_check pdata_tm_new(struct pdata_tm *tm, u32 type, u64 owner, struct p
 /**
  * pdata_tm_shadow - make a block writable
  * @tm: transaction
- * @block: the caller trades one reference to it for one to b->block
+ * @ptr: the caller trades one reference to it for one to b->ptr
  * @type: enum pdata_type
  * @owner: owner of the result (a copy of a shared node belongs to the copier)
- * @b: result; b->block == @block if it already was this transaction's and unshared
+ * @b: result; b->ptr == @ptr if it already was this transaction's and unshared
  * @was_shared: the original stays referenced by others: the caller must
  *	count one more reference on everything the block points to
  *
  * Return: 0 or an error, then nothing has changed.
  */
-int __must_check pdata_tm_shadow(struct pdata_tm *tm, u64 block, u32 type, u64 owner,
+int __must_check pdata_tm_shadow(struct pdata_tm *tm, u64 ptr, u32 type, u64 owner,
 				 struct pdata_rw *b, bool *was_shared);
 
-int __must_check pdata_tm_inc(struct pdata_tm *tm, u64 block);
+int __must_check pdata_tm_inc(struct pdata_tm *tm, u64 ptr);
 /* Drop one reference; *count is what is left. A freed block's memory goes away. */
-int __must_check pdata_tm_dec(struct pdata_tm *tm, u64 block, u32 *count);
+int __must_check pdata_tm_dec(struct pdata_tm *tm, u64 ptr, u32 *count);
 
 /**
  * pdata_tm_commit - write the transaction, make @sb the checkpoint

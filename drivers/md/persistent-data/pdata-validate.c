@@ -25,16 +25,16 @@ static int refuse_content(struct pdata_check *c, const char *what, u64 found, u6
 	return refuse(c, PDATA_E_CONTENT, what, found, expected);
 }
 
-/* May a tree point to @block? Fixed places hold no tree nodes. */
-static bool is_tree_block(u64 block, u64 nr_blocks)
+/* May a tree have this pointer? Fixed places hold no tree nodes. */
+static bool is_tree_ptr(u64 ptr, u64 nr_blocks)
 {
-	return block < nr_blocks && !pdata_is_fixed(block);
+	return pdata_ptr_block(ptr) < nr_blocks && !pdata_is_fixed(pdata_ptr_block(ptr));
 }
 
 /* As above for a root: 0 is an empty tree. */
-static bool is_root(u64 block, u64 nr_blocks)
+static bool is_root(u64 ptr, u64 nr_blocks)
 {
-	return !block || is_tree_block(block, nr_blocks);
+	return !ptr || is_tree_ptr(ptr, nr_blocks);
 }
 
 static int check_super_sizes(struct pdata_check *c, const struct pdata_superblock_disk *d)
@@ -174,7 +174,7 @@ static int check_btree(struct pdata_check *c, const void *data)
 		return 0;
 	child = key + max;
 	for (i = 0; i < nr; i++)
-		if (!is_tree_block(le64_to_cpu(child[i]), c->nr_blocks))
+		if (!is_tree_ptr(le64_to_cpu(child[i]), c->nr_blocks))
 			return refuse_content(c, "child", le64_to_cpu(child[i]), c->nr_blocks);
 	return 0;
 }
@@ -209,13 +209,13 @@ static int check_range_node(struct pdata_check *c, const void *data)
 		return refuse_content(c, "begin of the first child",
 				      le64_to_cpu(d->child[0].begin), le64_to_cpu(d->r.lo));
 	for (i = 0; i < nr; i++) {
-		u64 block = le64_to_cpu(d->child[i].block);
+		u64 ptr = le64_to_cpu(d->child[i].ptr);
 
 		begin = le64_to_cpu(d->child[i].begin);
 		if (i && begin <= last)
 			return refuse_content(c, "child order", begin, last);
-		if (!is_tree_block(block, c->nr_blocks))
-			return refuse_content(c, "child", block, c->nr_blocks);
+		if (!is_tree_ptr(ptr, c->nr_blocks))
+			return refuse_content(c, "child", ptr, c->nr_blocks);
 		last = begin;
 	}
 	if (last >= le64_to_cpu(d->r.hi))
