@@ -229,7 +229,9 @@ damage x.md set "$details" $((value + 76)) 4 4
 t "a lost sum means nothing" 0 thin2_check x.md
 mkpool x.md 4096 1048576 $small create 1 random 1 100 2000 1 checkpoint snap 2 1 close
 old=$(damage x.md leaf "$(damage x.md root 1)")
+# Its tag is the same: generation + salt.
 damage x.md set "$old" 32 8 $(($(damage x.md get "$old" 32 8) - 1))
+damage x.md set "$old" 56 2 $(($(damage x.md get "$old" 56 2) + 1))
 bad "an older leaf in the place of a leaf" "mapping tree, thin 1, uid 16" leaf_sum \
 	"not the leaves that were committed"
 has err "mapping tree, thin 2, uid 17" leaf_sum
