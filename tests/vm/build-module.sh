@@ -4,7 +4,7 @@
 # Builds dm-thin-pool2.ko for one kernel, outside the source tree, into
 # build/module/NAME.  Any warning is a failure.
 #
-#   build-module.sh [--install] 6.1|6.12|uml|installed [W=1] [C=2] [VARIABLE=VALUE]...
+#   build-module.sh [--install] 6.1|6.12|uml|uml-debug|installed [W=1] [C=2] [VARIABLE=VALUE]...
 #
 # "installed" is the tree $KDIR, by default the newest headers installed.
 # --install also runs modules_install ($DESTDIR is put before its path).
@@ -19,7 +19,7 @@ export LC_ALL=C
 
 install=
 [ "${1:-}" != --install ] || { install=1; shift; }
-[ $# -gt 0 ] || die "which kernel? 6.1|6.12|uml|installed"
+[ $# -gt 0 ] || die "which kernel? 6.1|6.12|uml|uml-debug|installed"
 kernel=$1
 shift
 src=${MODULE_SRC:-$TOP/drivers/md}
@@ -39,7 +39,7 @@ installed)
 	tree=$(k_build "$kernel")
 	;;
 esac
-[ "$kernel" != uml ] || args+=(ARCH=um)
+case $kernel in uml*) args+=(ARCH=um) ;; esac
 
 # The kernel's build writes beside the sources: give it links to them.
 mkdir -p "$out"

@@ -5,7 +5,7 @@
 #
 #   kernel-tests.sh [-t SECONDS] [KERNEL...] [-- TEST...]
 #
-# Kernels: 6.1, 6.12, uml; default 6.1 6.12.  TEST: scripts instead of all of
+# Kernels: 6.1, 6.12, uml, uml-debug; default 6.1 6.12.  TEST: scripts instead of all of
 # tests/kselftest/[0-9]*.sh.  Results go to build/vm/KERNEL/*.tap, the last line
 # is "N passed, N failed".  The module must have been built (build-module.sh).
 set -eu

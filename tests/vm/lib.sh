@@ -18,10 +18,17 @@ say()
 }
 
 # A user-mode kernel is known by its version and what its build was asked for.
-uml_key_file="$CACHE/uml/current"
+# uml_key_file uml|uml-debug: where the key of the one in use is
+uml_key_file()
+{
+	case $1 in
+	uml) echo "$CACHE/uml/current" ;;
+	uml-debug) echo "$CACHE/uml/current-debug" ;;
+	esac
+}
 
-# k_release KERNEL: prints the release ("uname -r") of 6.1, 6.12 or uml as it
-# is installed or cached here; fails when it is not.
+# k_release KERNEL: prints the release ("uname -r") of 6.1, 6.12, uml or
+# uml-debug as it is installed or cached here; fails when it is not.
 k_release()
 {
 	local r=
@@ -40,18 +47,19 @@ k_release()
 	6.12)
 		[ -e "$CACHE/k6.12/release" ] && cat "$CACHE/k6.12/release"
 		;;
-	uml)
-		[ -e "$uml_key_file" ] && cat "$(uml_dir)/release"
+	uml | uml-debug)
+		[ -e "$(uml_key_file "$1")" ] && cat "$(uml_dir "$1")/release"
 		;;
 	*)
-		die "unknown kernel '$1' (known: 6.1 6.12 uml)"
+		die "unknown kernel '$1' (known: 6.1 6.12 uml uml-debug)"
 		;;
 	esac
 }
 
+# uml_dir uml|uml-debug
 uml_dir()
 {
-	[ -e "$uml_key_file" ] && echo "$CACHE/uml/$(cat "$uml_key_file")"
+	[ -e "$(uml_key_file "$1")" ] && echo "$CACHE/uml/$(cat "$(uml_key_file "$1")")"
 }
 
 # k_image KERNEL: the file to boot.
@@ -60,7 +68,7 @@ k_image()
 	case $1 in
 	6.1) echo "/boot/vmlinuz-$(k_release 6.1)" ;;
 	6.12) echo "$CACHE/k6.12/root/boot/vmlinuz-$(k_release 6.12)" ;;
-	uml) echo "$(uml_dir)/linux" ;;
+	uml | uml-debug) echo "$(uml_dir "$1")/linux" ;;
 	esac
 }
 
@@ -70,7 +78,7 @@ k_modules()
 	case $1 in
 	6.1) echo "/lib/modules/$(k_release 6.1)" ;;
 	6.12) echo "$CACHE/k6.12/root/lib/modules/$(k_release 6.12)" ;;
-	uml) echo "$(uml_dir)/modules/lib/modules/$(k_release uml)" ;;
+	uml | uml-debug) echo "$(uml_dir "$1")/modules/lib/modules/$(k_release "$1")" ;;
 	esac
 }
 
@@ -80,7 +88,7 @@ k_build()
 	case $1 in
 	6.1) echo "/usr/src/linux-headers-$(k_release 6.1)" ;;
 	6.12) echo "$CACHE/k6.12/root/usr/src/linux-headers-$(k_release 6.12)" ;;
-	uml) echo "$(uml_dir)/src" ;;
+	uml | uml-debug) echo "$(uml_dir "$1")/src" ;;
 	esac
 }
 
@@ -90,7 +98,7 @@ k_stage()
 	case $1 in
 	6.1) echo vm61 ;;
 	6.12) echo vm612 ;;
-	uml) echo uml ;;
+	uml | uml-debug) echo "$1" ;;
 	esac
 }
 

@@ -3,7 +3,7 @@
 #
 # Boots a kernel and runs a script in it, as root.
 #
-#   run.sh -k 6.1|6.12|uml [-m MEM] [-c CPUS] [-t SECONDS] [-d FILE]... [-e VAR=VALUE]...
+#   run.sh -k 6.1|6.12|uml|uml-debug [-m MEM] [-c CPUS] [-t SECONDS] [-d FILE]... [-e VAR=VALUE]...
 #          [-o OUTDIR] [--kill-on STRING] -- SCRIPT [ARGS]
 #
 # The guest's root is the host's, read-only, under an overlay in memory: the
@@ -13,7 +13,7 @@
 #   /out		OUTDIR, writable (default: build/vm/KERNEL/run)
 #   /dev/vda...		the disks given with -d
 #   $MODDIR		where the built dm-thin-pool2.ko for this kernel is
-#   $VM_KERNEL		6.1, 6.12 or uml
+#   $VM_KERNEL		6.1, 6.12, uml or uml-debug
 #   $VM_TOP		the checkout, also the current folder
 #
 # The console goes to OUTDIR/console.log, without the kernel's lines to stdout;
@@ -50,7 +50,7 @@ while [ $# -gt 0 ]; do
 	*) die "unknown option '$1' (see the top of $0)" ;;
 	esac
 done
-[ -n "$kernel" ] || die "which kernel? -k 6.1|6.12|uml"
+[ -n "$kernel" ] || die "which kernel? -k 6.1|6.12|uml|uml-debug"
 [ $# -gt 0 ] || die "nothing to run: -- SCRIPT [ARGS]"
 k_need "$kernel"
 
@@ -103,8 +103,8 @@ make_initrd()
 cmd=()
 # shellcheck disable=SC2054
 case $kernel in
-uml)
-	cmd=("$(k_image uml)" seccomp=on "ncpus=$cpus" "mem=$mem" rootfstype=hostfs
+uml | uml-debug)
+	cmd=("$(k_image "$kernel")" seccomp=on "ncpus=$cpus" "mem=$mem" rootfstype=hostfs
 	     rootflags=/ ro "init=$TOP/tests/vm/guest-init.sh" "vm_hostfs_out=$out"
 	     con=null con0=null,fd:1 panic=-1 printk.time=1 quiet)
 	n=0

@@ -7,7 +7,7 @@
 # is not changed.  What is there already is left alone, so a second run is
 # quick.
 #
-#   setup.sh [base|bench|vm61|vm612|uml|src|all]...     (default: all)
+#   setup.sh [base|bench|vm61|vm612|uml|uml-debug|src|all]...     (default: all)
 #
 # base   compilers, libraries and tools for the module and userspace
 # bench  base, and what the benchmarks use
@@ -15,6 +15,7 @@
 # vm612  vm61, and the 6.12 kernel of the backports
 # src    base, and an unpacked 7.x kernel source (checkpatch)
 # uml    src, and a user-mode Linux built from it (about 5 minutes)
+# uml-debug  the same with KASAN, lockdep and more (about 10 minutes; not in all)
 set -eu
 
 . "$(dirname "$0")/lib.sh"
@@ -31,7 +32,13 @@ vm61_packages='qemu-system-x86 linux-image-amd64 linux-headers-amd64
 # 7.x source: newest linux-source package of this suite.
 source_suite=sid
 debian_keys=/usr/share/keyrings/debian-archive-keyring.gpg
-uml_config=$TOP/tests/vm/uml.config
+
+# uml_configs uml|uml-debug: what is added to the default configuration
+uml_configs()
+{
+	cat "$TOP/tests/vm/uml.config"
+	[ "$1" != uml-debug ] || cat "$TOP/tests/vm/uml-debug.config"
+}
 
 as_root()
 {
@@ -242,32 +249,56 @@ have_src()
 	have_base && [ -e "$CACHE/src/version" ]
 }
 
+# uml_key uml|uml-debug
 uml_key()
 {
-	echo "$(cat "$CACHE/src/version")-$(sha256sum <"$uml_config" | cut -c1-12)"
+	echo "$(cat "$CACHE/src/version")-$(uml_configs "$1" | sha256sum | cut -c1-12)"
 }
 
-stage_uml()
+# provide_uml uml|uml-debug
+provide_uml()
 {
-	local key dir
+	local kind=$1 key dir
 	stage_src
-	key=$(uml_key)
+	key=$(uml_key "$kind")
 	dir=$CACHE/uml/$key
 	if [ ! -e "$dir/release" ]; then
-		say "building user-mode Linux $key (about 5 minutes; log: $dir/build.log)"
+		say "building user-mode Linux $key ($kind, 5 to 10 minutes; log: $dir/build.log)"
 		rm -rf "$dir"
 		mkdir -p "$dir"
-		build_uml "$dir" >"$dir/build.log" 2>&1 || {
+		build_uml "$kind" "$dir" >"$dir/build.log" 2>&1 || {
 			tail -n 20 "$dir/build.log" >&2
 			die "building user-mode Linux failed (log: $dir/build.log)"
 		}
 	fi
-	[ "$(cat "$uml_key_file" 2>/dev/null)" = "$key" ] || echo "$key" >"$uml_key_file"
+	[ "$(cat "$(uml_key_file "$kind")" 2>/dev/null)" = "$key" ] ||
+		echo "$key" >"$(uml_key_file "$kind")"
+}
+
+# found_uml uml|uml-debug
+found_uml()
+{
+	have_src && [ "$(cat "$(uml_key_file "$1")" 2>/dev/null)" = "$(uml_key "$1")" ]
+}
+
+stage_uml()
+{
+	provide_uml uml
 }
 
 have_uml()
 {
-	have_src && [ "$(cat "$uml_key_file" 2>/dev/null)" = "$(uml_key)" ]
+	found_uml uml
+}
+
+stage_uml-debug()
+{
+	provide_uml uml-debug
+}
+
+have_uml-debug()
+{
+	found_uml uml-debug
 }
 
 stage_all()
@@ -285,13 +316,13 @@ have_all()
 # is the build tree, fit for external modules.
 build_uml()
 {
-	local dir=$1 um missing
+	local kind=$1 dir=$2 um missing
 	um="make -C $CACHE/src/linux O=$dir/src ARCH=um"
 	mkdir -p "$dir/src"
 	$um defconfig || return 1
-	cat "$uml_config" >>"$dir/src/.config"
+	uml_configs "$kind" >>"$dir/src/.config"
 	$um olddefconfig || return 1
-	missing=$(grep '^CONFIG_' "$uml_config" | grep -vxFf "$dir/src/.config") && {
+	missing=$(uml_configs "$kind" | grep '^CONFIG_' | grep -vxFf "$dir/src/.config") && {
 		echo "the kernel's configuration refused:" "$missing"
 		return 1
 	}
@@ -308,8 +339,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 todo=()
 for stage in "$@"; do
 	case $stage in
-	base | bench | vm61 | vm612 | src | uml | all) ;;
-	*) die "usage: setup.sh [base|bench|vm61|vm612|src|uml|all]..." ;;
+	base | bench | vm61 | vm612 | src | uml | uml-debug | all) ;;
+	*) die "usage: setup.sh [base|bench|vm61|vm612|src|uml|uml-debug|all]..." ;;
 	esac
 	"have_$stage" || todo+=("$stage")
 done
