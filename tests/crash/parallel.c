@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Work that is shared by processes, of which any may die. */
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -45,6 +46,9 @@ static pid_t start(void)
 {
 	pid_t pid;
 
+	/* Pools come and go: their memory need not, each time, to the kernel. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 28);
+	mallopt(M_TRIM_THRESHOLD, 1 << 28);
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0) {

@@ -165,6 +165,8 @@ void sim_settle(struct sim_disk *disk, enum sim_fate fate, u64 seed);
 u64 sim_nr_pending(struct sim_disk *disk);
 /* As sim_settle(): bit i of @mask keeps the newest content of the i-th such block. */
 void sim_settle_mask(struct sim_disk *disk, u64 mask);
+/* The same, and of the @torn-th such block sectors below @at are new, the others old. */
+void sim_settle_torn(struct sim_disk *disk, u64 mask, u64 torn, unsigned int at);
 
 /* ---- damage ---- */
 

@@ -304,6 +304,16 @@ static int run_restart(struct pool_sim *ps)
 	return ps_open(ps);
 }
 
+/* What survives is said block by block. */
+static void settle_mask(struct pool_sim *ps, const struct ps_op *op)
+{
+	const u64 nr = sim_nr_pending(ps->meta);
+	const u64 torn = op->from - 1ull;
+
+	sim_settle_torn(ps->meta, op->begin, torn, op->to);
+	sim_settle_torn(ps->data, op->len, torn >= nr ? torn - nr : ~0ull, op->to);
+}
+
 /* Power may fail again meanwhile. */
 static int run_open(struct pool_sim *ps, const struct ps_op *op)
 {
@@ -314,7 +324,9 @@ static int run_open(struct pool_sim *ps, const struct ps_op *op)
 	ps_abandon(ps);
 	ps->clock.seed = op->seed;
 	ps->clock.cycles = 0;
-	sim_clock_power_on(&ps->clock, op->n);
+	if (op->n == PS_FATE_MASK)
+		settle_mask(ps, op);
+	sim_clock_power_on(&ps->clock, op->n == PS_FATE_MASK ? SIM_NONE : op->n);
 	sim_clock_crash_at(&ps->clock, op->crash);
 	r = ps_open(ps);
 	if (ps->clock.off) {

@@ -28,10 +28,11 @@ static const char * const kind_names[PS_KINDS] = {
 	[PS_RESTART] = "restart", [PS_VERIFY] = "verify", [PS_CHECK] = "check",
 };
 
-static const char * const fate_names[SIM_FATES] = {
+static const char * const fate_names[SIM_FATES + 1] = {
 	[SIM_RANDOM] = "random", [SIM_NONE] = "none", [SIM_ALL] = "all", [SIM_BLOCKS] = "blocks",
 	[SIM_VERSIONS] = "versions", [SIM_TORN] = "torn", [SIM_SECTORS] = "sectors",
 	[SIM_ALL_BUT_ONE] = "all-but-one", [SIM_ONLY_ONE] = "only-one", [SIM_PREFIX] = "prefix",
+	[PS_FATE_MASK] = "mask",
 };
 
 static bool has_thin(u8 kind)
@@ -58,7 +59,7 @@ void ps_print_op(FILE *to, const struct ps_op *op)
 	put(to, "from", op->from);
 	put(to, "to", op->to);
 	if (op->kind == PS_OPEN)
-		fprintf(to, " fate=%s", fate_names[op->n < SIM_FATES ? op->n : SIM_RANDOM]);
+		fprintf(to, " fate=%s", fate_names[op->n <= PS_FATE_MASK ? op->n : SIM_RANDOM]);
 	else
 		put(to, "n", op->n);
 	put(to, "crash", op->crash);
@@ -148,7 +149,7 @@ static bool op_field(struct ps_op *op, const char *name, const char *text)
 		op->crash = v;
 	else if (!strcmp(name, "seed"))
 		op->seed = v;
-	else if (!strcmp(name, "fate") && (fate = find(fate_names, SIM_FATES, text)) >= 0)
+	else if (!strcmp(name, "fate") && (fate = find(fate_names, PS_FATE_MASK + 1, text)) >= 0)
 		op->n = fate;
 	else
 		return false;

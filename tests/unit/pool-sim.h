@@ -95,7 +95,10 @@ struct ps_config {
 };
 
 enum ps_kind {
-	PS_OPEN,		/* power returns (fails before, if it is on); n: enum sim_fate */
+	PS_OPEN,		/* power returns (fails before, if it is on); n: enum sim_fate,
+				 * or PS_FATE_MASK with begin, len: bit i = the i-th un-flushed
+				 * block of metadata, data is there; from: 1 + the one (metadata's,
+				 * then data's) that is torn, at sector to; 0 = none */
 	PS_CREATE,		/* thin */
 	PS_SNAP,		/* thin, of other */
 	PS_DELETE,		/* thin */
@@ -121,6 +124,8 @@ enum ps_kind {
 	PS_CHECK,		/* reference counts */
 	PS_KINDS
 };
+
+#define PS_FATE_MASK	SIM_FATES
 
 struct ps_op {
 	u8 kind;		/* enum ps_kind */
