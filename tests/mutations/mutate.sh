@@ -73,6 +73,7 @@ for p in "$here"/*.patch; do
 		[[ ${p##*/} != *"$pattern"* ]] || { patches+=("$p"); break; }
 	done
 done
+set -f	# "*" stands for all tests of a program
 [ ${#patches[@]} -gt 0 ] || { echo "no such mutation"; exit 1; }
 
 mapfile -t all < <(for p in "${patches[@]}"; do field "$p" test; done | sort -u)

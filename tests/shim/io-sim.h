@@ -53,6 +53,8 @@ struct sim_faults {
 	u64 lose_write;		/* block write: reported as done, never happens */
 	u64 misdirect_write;	/* block write: goes to misdirect_to instead */
 	u64 misdirect_to;
+	/* Writes for which this is true do neither, nor do they count. */
+	bool (*spare)(struct sim_disk *disk, u64 block, const void *data);
 	u64 fail_write;		/* write call: any subset of it happens, -EIO */
 	u64 fail_flush;		/* flush: nothing becomes durable, -EIO */
 	u64 fail_read;		/* get or read: -EIO */
