@@ -306,6 +306,8 @@ static void write_done_locked(struct thin2_write *w)
 
 	record_append(th, PDATA_REC_MAP, w->vbegin, w->len, w->phys, w->unshare ? 0 : w->len);
 	value = pdata_rm_value(exclusive_state(th), th->active.tag, w->vbegin, w->phys);
+	/* Who sees the mapping sees last_seq, too: a FUA write may rely on it. */
+	smp_wmb();
 	pdata_rm_flip(th->rm, w->vbegin, w->vbegin + w->len, value);
 	th->epoch_used[th->epoch] = true;
 	if (w->unshare)

@@ -15,8 +15,9 @@ void thin2_defer_discard(struct thin2_thin *thin, struct bio *bio)
 
 	pb->pos = DIV_ROUND_UP(bio->bi_iter.bi_sector, THIN2_UNIT_SECTORS);
 	pb->end = max(pb->pos, thin2_to_unit(bio_end_sector(bio)));
+	/* What is zeroed in place, or was unmapped already, relies on older records. */
 	if (bio->bi_opf & REQ_FUA)
-		pb->flags |= THIN2_BIO_FUA;
+		pb->flags |= THIN2_BIO_FUA | THIN2_BIO_NEW;
 	pb->seq = 0;
 	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED);
 	trace_thin2_defer(thin->id, bio);

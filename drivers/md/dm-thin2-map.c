@@ -100,11 +100,17 @@ static int map_data(struct thin2_thin *thin, struct bio *bio)
 	struct thin2_bio *pb = thin2_bio(bio);
 	struct thin2_where w;
 
-	if (write && (bio->bi_opf & REQ_FUA)) {
+	if (write && (bio->bi_opf & REQ_FUA))
 		pb->flags |= THIN2_BIO_FUA;
+	thin2_lookup_counted(thin, unit, limit, write, &w, &pb->epoch);
+	if (pb->flags & THIN2_BIO_FUA) {
+		/*
+		 * Behind the lookup: what it found may be that of a write that
+		 * has just ended. Pairs with smp_wmb() in write_done_locked().
+		 */
+		smp_rmb();
 		pb->seq = thin2_last_seq(thin->dev);
 	}
-	thin2_lookup_counted(thin, unit, limit, write, &w, &pb->epoch);
 	trace_thin2_map(thin->id, bio, w.action);
 	switch (w.action) {
 	case THIN2_REMAP:

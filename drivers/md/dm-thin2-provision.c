@@ -337,6 +337,8 @@ static enum progress do_front(struct thin2_thin *thin, struct bio *bio)
 	trace_thin2_map(thin->id, bio, w.action);
 	switch (w.action) {
 	case THIN2_REMAP:
+		/* It may have waited for the write that made this mapping. */
+		thin2_bio(bio)->flags |= THIN2_BIO_NEW;
 		return do_remap(thin, bio, &w, epoch);
 	case THIN2_ZERO:
 		return do_zero(thin, bio, &w);

@@ -246,7 +246,7 @@ enum {
 	THIN2_BIO_STARTED = 1 << 3,	/* remaining, status are set up */
 	THIN2_BIO_HEAD	= 1 << 4,	/* write zeroes: head is done */
 	THIN2_BIO_TAIL	= 1 << 5,	/* tail is done */
-	THIN2_BIO_NEW	= 1 << 6,	/* a part made a record: seq is the last one then */
+	THIN2_BIO_NEW	= 1 << 6,	/* seq is the thin's last record when it ends */
 };
 
 /* Device-mapper's per-bio data of a thin's bio. */

@@ -165,6 +165,11 @@ u64 sim_nr_pending(struct sim_disk *d)
 
 void sim_settle_mask(struct sim_disk *d, u64 mask)
 {
+	sim_settle_torn(d, mask, ~0ull, 0);
+}
+
+void sim_settle_torn(struct sim_disk *d, u64 mask, u64 torn, unsigned int at)
+{
 	u64 i;
 
 	pthread_mutex_lock(&d->clock->lock);
@@ -176,7 +181,10 @@ void sim_settle_mask(struct sim_disk *d, u64 mask)
 		struct versions v;
 
 		versions_of(d, s, &v);
-		slot_keep(d, s, mask >> i & 1 ? v.page[0] : durable(&v));
+		if (i == torn)
+			slot_tear(d, s, v.page[0], durable(&v), at);
+		else
+			slot_keep(d, s, mask >> i & 1 ? v.page[0] : durable(&v));
 	}
 	sim_cache_empty(d);
 	pthread_mutex_unlock(&d->clock->lock);

@@ -329,17 +329,19 @@ static int sim_io_read_run(struct pdata_io *io, u64 block, void *const *data, un
 /* One block of a write call. */
 static void write_one(struct sim_disk *d, u64 block, const void *data, bool fua)
 {
-	bool strays = fires(&d->faults.misdirect_write);
+	const bool spared = d->faults.spare && d->faults.spare(d, block, data);
+	bool strays = !spared && fires(&d->faults.misdirect_write);
 	struct sim_slot *s;
 
-	if (fires(&d->faults.lose_write))
+	if (!spared && fires(&d->faults.lose_write))
 		return;
 	if (strays)
 		block = d->faults.misdirect_to;
 	s = cache_put(d, block, page_of(data));
 	if (s->stamp == d->clock->ops && !strays)
 		sim_bug("one write call has the same block twice");
-	s->stamp = d->clock->ops;
+	if (!strays)
+		s->stamp = d->clock->ops;
 	if (fua)
 		sim_slot_settle(d, s);
 }

@@ -53,6 +53,8 @@ struct sim_faults {
 	u64 lose_write;		/* block write: reported as done, never happens */
 	u64 misdirect_write;	/* block write: goes to misdirect_to instead */
 	u64 misdirect_to;
+	/* Writes for which this is true do neither, nor do they count. */
+	bool (*spare)(struct sim_disk *disk, u64 block, const void *data);
 	u64 fail_write;		/* write call: any subset of it happens, -EIO */
 	u64 fail_flush;		/* flush: nothing becomes durable, -EIO */
 	u64 fail_read;		/* get or read: -EIO */
@@ -165,6 +167,8 @@ void sim_settle(struct sim_disk *disk, enum sim_fate fate, u64 seed);
 u64 sim_nr_pending(struct sim_disk *disk);
 /* As sim_settle(): bit i of @mask keeps the newest content of the i-th such block. */
 void sim_settle_mask(struct sim_disk *disk, u64 mask);
+/* The same, and of the @torn-th such block sectors below @at are new, the others old. */
+void sim_settle_torn(struct sim_disk *disk, u64 mask, u64 torn, unsigned int at);
 
 /* ---- damage ---- */
 

@@ -7,6 +7,8 @@
 static _Thread_local char lock_self;	/* its address stands for this thread */
 static _Thread_local int spinlocks_held;
 
+void (*pdata_shim_unlocked)(void);
+
 static void __cold lock_bad(const char *what, const void *lock)
 {
 	fprintf(stderr, "thin2: lock %p: %s\n", lock, what);
@@ -78,6 +80,8 @@ void pdata_shim_spin_unlock(spinlock_t *lock)
 		lock_bad("spinlock is not held by its unlocker", lock);
 	spinlocks_held--;
 	__atomic_store_n(&lock->owner, NULL, __ATOMIC_RELEASE);
+	if (unlikely(pdata_shim_unlocked) && !spinlocks_held)
+		pdata_shim_unlocked();
 }
 
 bool pdata_shim_spin_held(const spinlock_t *lock)

@@ -41,6 +41,12 @@ bool pdata_shim_mutex_held(const struct mutex *lock);
 bool pdata_shim_rwsem_held(const struct rw_semaphore *sem);
 bool pdata_shim_rwsem_held_write(const struct rw_semaphore *sem);
 
+/*
+ * For tests of one thread: called when it has released its last spinlock, to do
+ * what another thread may do at that moment.
+ */
+extern void (*pdata_shim_unlocked)(void);
+
 /* Aborts if the calling thread holds a spinlock. */
 void pdata_shim_might_sleep(const char *file, int line);
 

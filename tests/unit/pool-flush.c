@@ -28,7 +28,7 @@ static int flush_from_map(struct pool_sim *ps)
 	return r;
 }
 
-int ps_flush(struct pool_sim *ps)
+int ps_flush(struct pool_sim *ps, bool from_map)
 {
-	return sim_below(&ps->rnd, 2) ? thin2_flush(ps->md) : flush_from_map(ps);
+	return from_map ? flush_from_map(ps) : thin2_flush(ps->md);
 }

@@ -61,8 +61,12 @@ static const struct pdata_io_ops io_ops = {
 static int op_flush_data(void *context)
 {
 	struct pool *p = context;
+	int r;
 
-	return pdata_io_flush(&p->data->io);
+	run(p, &p->on_flush_data);
+	r = pdata_io_flush(&p->data->io);
+	run(p, &p->after_flush_data);
+	return r;
 }
 
 static void op_drain(void *context)
@@ -76,7 +80,10 @@ static void op_freed(void *context, struct list_head *batch)
 {
 	struct pool *p = context;
 
-	thin2_release(p->md, batch);
+	if (p->keep_freed)
+		list_splice_tail_init(batch, &p->freed);
+	else
+		thin2_release(p->md, batch);
 }
 
 static void op_wake(void *context)
@@ -97,7 +104,8 @@ void pool_open(struct pool *p)
 	struct thin2_md_params params = {
 		.io = &p->io,
 		.name = "test",
-		.data_units = DATA_UNITS,
+		.data_units = p->data_units ? p->data_units : DATA_UNITS,
+		.journal_records = p->journal_records,
 		.data_block_size = 128,
 		.ops = &md_ops,
 		.context = p,
@@ -108,12 +116,12 @@ void pool_open(struct pool *p)
 	assert_ok(thin2_md_open(&params, &p->md));
 }
 
-void pool_init(struct pool *p)
+void pool_start(struct pool *p)
 {
-	memset(p, 0, sizeof(*p));
 	sim_clock_init(&p->clock, 1);
-	p->meta = sim_disk_create(META_BLOCKS, &p->clock);
-	p->data = sim_disk_create(DATA_UNITS, &p->clock);
+	INIT_LIST_HEAD(&p->freed);
+	p->meta = sim_disk_create(p->meta_blocks ? p->meta_blocks : META_BLOCKS, &p->clock);
+	p->data = sim_disk_create(p->data_units ? p->data_units : DATA_UNITS, &p->clock);
 	p->io = p->meta->io;
 	p->io.ops = &io_ops;
 	pool_open(p);
@@ -121,8 +129,25 @@ void pool_init(struct pool *p)
 	assert_ok(thin2_dev_open(p->md, 0, &p->origin));
 }
 
+void pool_init(struct pool *p)
+{
+	memset(p, 0, sizeof(*p));
+	pool_start(p);
+}
+
+static void forget_freed(struct pool *p)
+{
+	struct pdata_freed *f, *next;
+
+	list_for_each_entry_safe(f, next, &p->freed, list) {
+		list_del(&f->list);
+		kfree(f);
+	}
+}
+
 void pool_abandon(struct pool *p)
 {
+	forget_freed(p);
 	thin2_dev_close(p->origin);
 	if (p->snap)
 		thin2_dev_close(p->snap);
@@ -132,8 +157,15 @@ void pool_abandon(struct pool *p)
 
 void pool_crash(struct pool *p)
 {
+	pool_crash_as(p, SIM_NONE, SIM_NONE);
+}
+
+void pool_crash_as(struct pool *p, enum sim_fate meta, enum sim_fate data)
+{
 	pool_abandon(p);
 	sim_clock_crash(&p->clock);
+	sim_settle(p->meta, meta, 1);
+	sim_settle(p->data, data, 1);
 	sim_clock_power_on(&p->clock, SIM_NONE);
 	pool_open(p);
 	assert_ok(thin2_dev_open(p->md, 0, &p->origin));

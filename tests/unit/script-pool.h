@@ -27,19 +27,32 @@ struct pool {
 	struct thin2_dev *snap;		/* id 1 */
 	script_fn on_get;
 	script_fn on_flush;
+	script_fn on_flush_data;	/* the data device has been told to flush */
+	script_fn after_flush_data;	/* and has */
 	script_fn on_drain;
 	u64 unit;			/* for scripts */
+	int result;			/* theirs */
+	struct thin2_write write;	/* one in flight */
+	struct list_head freed;		/* units that are being passed down, if */
+	bool keep_freed;		/* they do not come back at once */
 	bool read_only;			/* for pool_open() */
+	u64 data_units;			/* 0: DATA_UNITS */
+	u64 meta_blocks;		/* 0: META_BLOCKS */
+	unsigned int journal_records;
 	const struct pdata_limits *limits;
 };
 
 void pool_open(struct pool *p);
 /* With thin 0, opened as the origin. */
 void pool_init(struct pool *p);
+/* The same, with sizes and limits as they are in @p. */
+void pool_start(struct pool *p);
 /* As a crash leaves it; the disks stay. */
 void pool_abandon(struct pool *p);
 /* Power fails; what was not flushed is lost. Open again, with the origin. */
 void pool_crash(struct pool *p);
+/* The same with what may have been lost up to the disks: of metadata, of data. */
+void pool_crash_as(struct pool *p, enum sim_fate meta, enum sim_fate data);
 void pool_exit(struct pool *p);
 /* Snapshot 1 of the origin. */
 void take_snap(struct pool *p);

@@ -25,6 +25,12 @@ u64 test_seed(void)
 	return seed;
 }
 
+static void __attribute__((constructor)) choose_tests(void)
+{
+	if (getenv("TEST"))
+		cmocka_set_test_filter(getenv("TEST"));
+}
+
 u64 test_rounds(u64 n)
 {
 	const char *env = getenv("ROUNDS");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What unit, model and crash tests share: cmocka with its prerequisites, a
- * seed for random tests, checks that name what failed.
+ * seed for random tests, checks that name what failed. With TEST=pattern in the
+ * environment a program runs only the tests whose names match ("rule_8_*").
  */
 #ifndef PDATA_TESTLIB_H
 #define PDATA_TESTLIB_H
