@@ -41,22 +41,42 @@ static void copy_read(struct check *c, unsigned int i, struct sb_copy *copy)
 	copy->generation = le64_to_cpu(copy->d->h.generation);
 }
 
-/*
- * Superblocks differ in their first sector, and in the next ones only if there
- * are more holds than fit into that. A copy without those cannot be torn, nor
- * one with something in the part that no superblock uses.
- */
-static bool copy_may_be_torn(const struct sb_copy *copy)
+static unsigned int home_of(const struct check *c)
 {
-	const u8 *p = (const u8 *)copy->d;
-	const size_t hold = offsetof(struct pdata_superblock_disk, hold);
-	const size_t end = offsetof(struct pdata_superblock_disk, reserved);
-	const u32 fit = (SECTOR - hold) / sizeof(struct pdata_hold_disk);
+	return c->sb.generation & 1 ? COPY_B : COPY_A;
+}
 
-	if (copy->err != -PDATA_E_CSUM || memchr_inv(p + end, 0, PDATA_BLOCK_SIZE - end))
+/* Is each sector of the backup one of the checkpoint or of the one before? */
+static bool backup_may_be_torn(const struct check *c, const struct sb_copy *copy)
+{
+	const u8 *p = (const u8 *)copy[COPY_BACKUP].d;
+	const u8 *now = (const u8 *)copy[home_of(c)].d;
+	const u8 *before = (const u8 *)copy[!home_of(c)].d;
+	unsigned int i;
+
+	if (copy[COPY_A].err || copy[COPY_B].err)
 		return false;
-	return le32_to_cpu(copy->d->nr_holds) > fit ||
-	       memchr_inv(p + SECTOR, 0, end - SECTOR);
+	for (i = 0; i < PDATA_BLOCK_SIZE; i += SECTOR)
+		if (memcmp(p + i, now + i, SECTOR) && memcmp(p + i, before + i, SECTOR))
+			return false;
+	return true;
+}
+
+/*
+ * May a crash have left the copy as it is? The home of the next checkpoint may
+ * hold sectors of that, of which nothing else is known than that it began
+ * behind the mark of a clean stop, and what no superblock uses.
+ */
+static bool copy_may_be_torn(const struct check *c, const struct sb_copy *copy, unsigned int i)
+{
+	const size_t end = offsetof(struct pdata_superblock_disk, reserved);
+
+	if (copy[i].err != -PDATA_E_CSUM || i == home_of(c))
+		return false;
+	if (i == COPY_BACKUP)
+		return backup_may_be_torn(c, copy);
+	return !(c->sb.flags & PDATA_SB_CLEAN) &&
+	       !memchr_inv((const u8 *)copy[i].d + end, 0, PDATA_BLOCK_SIZE - end);
 }
 
 static void copy_report(struct check *c, unsigned int i, const struct sb_copy *copy,
@@ -75,13 +95,13 @@ static void copy_report(struct check *c, unsigned int i, const struct sb_copy *c
 	report(c, &f);
 }
 
-static void check_copy(struct check *c, unsigned int i, const struct sb_copy *copy)
+static void check_copy(struct check *c, unsigned int i, const struct sb_copy *copies)
 {
+	const struct sb_copy *copy = &copies[i];
 	const u64 gen = c->sb.generation;
-	const bool home = i == (gen & 1 ? COPY_B : COPY_A);
 	struct finding f = FINDING(SEV_LEAK, sb_name[i], "generation");
 
-	if (copy->err && !home && copy_may_be_torn(copy)) {
+	if (copy_may_be_torn(c, copies, i)) {
 		copy_report(c, i, copy, SEV_NOTE,
 			    "torn by a crash; the next checkpoint rewrites it");
 		return;
@@ -94,11 +114,11 @@ static void check_copy(struct check *c, unsigned int i, const struct sb_copy *co
 	f.has_values = true;
 	f.expected = gen;
 	f.found = copy->generation;
-	if (home && copy->generation != gen) {
+	if (i == home_of(c) && copy->generation != gen) {
 		f.text = "only another copy has the current checkpoint";
 		report(c, &f);
-	} else if (i == COPY_BACKUP && copy->generation != gen && copy->generation + 1 != gen) {
-		f.text = "the backup is older than the checkpoint before the last";
+	} else if (copy->generation != gen && copy->generation + 1 != gen) {
+		f.text = "it is older than the checkpoint before the last";
 		report(c, &f);
 	}
 }
@@ -143,8 +163,9 @@ static void check_copies(struct check *c)
 	for (i = 0; i < NR_COPIES; i++) {
 		copy[i].d = tool_block();
 		copy_read(c, i, &copy[i]);
-		check_copy(c, i, &copy[i]);
 	}
+	for (i = 0; i < NR_COPIES; i++)
+		check_copy(c, i, copy);
 	check_agreement(c, copy);
 	for (i = 0; i < NR_COPIES; i++)
 		pdata_block_free(copy[i].d);
@@ -233,10 +254,11 @@ static void slot_report(struct check *c, const struct slot *s, enum severity sev
 }
 
 /*
- * Which slot has the committed counts? The newest one not newer than the
- * superblock, unless the other is unreadable and may have been that.
+ * Which slot has the committed counts, if only slots tell? The newest one not
+ * newer than the superblock, unless the other is unreadable and may have been
+ * that.
  */
-static int slot_choose(struct check *c, const struct slot *s)
+static int slot_newest(const struct check *c, const struct slot *s)
 {
 	const u64 gen = c->sb.generation;
 	const bool ok0 = !s[0].err && s[0].generation <= gen;
@@ -253,6 +275,28 @@ static int slot_choose(struct check *c, const struct slot *s)
 	if (other->ours && (other->generation > gen || other->generation <= s[ok1].generation))
 		return ok1;
 	return -1;
+}
+
+/* Of most groups the superblock says which it is. */
+static int slot_choose(struct check *c, u64 group, struct slot *s)
+{
+	const unsigned int nr = group < PDATA_SLOT_GROUPS ? pdata_slot_of(c->sb.slots, group) : 0;
+	const struct slot *other = &s[!nr];
+
+	if (group >= PDATA_SLOT_GROUPS)
+		return slot_newest(c, s);
+	if (s[nr].err)
+		return -1;
+	if (s[nr].generation > c->sb.generation ||
+	    (!other->err && other->generation <= c->sb.generation &&
+	     other->generation >= s[nr].generation)) {
+		s[nr].err = -PDATA_E_STALE;
+		s[nr].check.what = "generation";
+		s[nr].check.found = s[nr].generation;
+		s[nr].check.expected = c->sb.generation;
+		return -1;
+	}
+	return nr;
 }
 
 static bool slots_judge(struct check *c, u64 group, const struct slot *s, int best)
@@ -295,7 +339,7 @@ bool check_counts_slots(struct check *c, u64 group, struct pdata_counts *counts)
 	s[1].d = tool_block();
 	slot_read(c, group, 0, &s[0]);
 	slot_read(c, group, 1, &s[1]);
-	best = slot_choose(c, s);
+	best = slot_choose(c, group, s);
 	ok = slots_judge(c, group, s, best);
 	if (ok)
 		memcpy(counts, s[best].d, PDATA_BLOCK_SIZE);

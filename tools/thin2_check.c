@@ -136,7 +136,7 @@ static int scrub_slots(struct check *c)
 		return 0;
 	pdata_bm_init(&bm, c->io, c->sb.uuid, c->sb.meta_blocks, c->path);
 	r = pdata_array_init(&a, &bm, c->sb.meta_groups, pdata_nr_groups(c->sb.meta_blocks),
-			     c->sb.generation);
+			     c->sb.generation, c->sb.slots);
 	if (r)
 		return r;
 	r = pdata_array_scrub(&a);

@@ -135,20 +135,11 @@ static u64 leaf(u64 block)
 
 static u64 counts_slot(u64 block)
 {
-	static struct pdata_counts slot[2] __aligned(4096);
-	u64 place[2], generation[2];
+	const u64 group = pdata_group_of(block);
 	struct pdata_super sb;
-	unsigned int i;
 
 	read_super(&sb);
-	for (i = 0; i < 2; i++) {
-		place[i] = pdata_counts_place(pdata_group_of(block), i);
-		read_block(place[i], &slot[i]);
-		generation[i] = le64_to_cpu(slot[i].h.generation);
-		if (generation[i] > sb.generation || !slot[i].h.magic)
-			generation[i] = 0;
-	}
-	return place[generation[1] > generation[0]];
+	return pdata_counts_place(group, pdata_slot_of(sb.slots, group));
 }
 
 static u64 super_home(void)

@@ -22,6 +22,7 @@ struct fixture {
 	struct pdata_super sb;
 	struct pdata_array a;
 	bool open;
+	bool newest;		/* groups of which the superblock says nothing */
 	u32 committed[NUMBERS];
 	u32 working[NUMBERS];
 	u64 committed_groups;
@@ -30,7 +31,10 @@ struct fixture {
 static void fixture_open(struct fixture *f)
 {
 	pdata_bm_init(&f->bm, &f->disk->io, uuid, NR_BLOCKS, "test");
-	assert_ok(pdata_array_init(&f->a, &f->bm, f->sb.meta_groups, GROUPS, f->sb.generation));
+	assert_ok(pdata_array_init(&f->a, &f->bm, f->sb.meta_groups, GROUPS, f->sb.generation,
+				   f->sb.slots));
+	if (f->newest)
+		f->a.named = 0;
 	f->open = true;
 }
 
@@ -86,6 +90,7 @@ static int commit(struct fixture *f)
 
 	f->sb.generation++;
 	f->sb.meta_groups = f->a.nr_groups;
+	pdata_array_next_slots(&f->a, f->sb.slots);
 	r = pdata_array_write(&f->a, f->sb.generation);
 	if (!r)
 		r = pdata_io_flush(&f->disk->io);
@@ -164,7 +169,7 @@ static void test_slots_alternate(void **state)
 	for (slot = 0; slot < 2; slot++) {
 		const struct pdata_header *h = sim_peek(f->disk, 2 + slot);
 
-		assert_u64(le64_to_cpu(h->generation), 1);
+		assert_u64(le64_to_cpu(h->generation), !slot);
 	}
 	for (i = 2; i < 9; i++) {
 		set(f, 600, i);
@@ -191,7 +196,7 @@ static void test_grow(void **state)
 	u64 g;
 
 	fixture_close(f);
-	assert_ok(pdata_array_init(&f->a, &f->bm, 0, 1, 0));
+	assert_ok(pdata_array_init(&f->a, &f->bm, 0, 1, 0, f->sb.slots));
 	f->open = true;
 	init_group(f, 0);
 	assert_ok(commit(f));
@@ -292,15 +297,17 @@ static void recover(struct fixture *f, enum sim_fate fate)
  * Commits with a power failure at a random operation: after each the numbers
  * are those of the superblock's generation, all of them.
  */
-static void test_crash(void **state)
+static void crash_run(bool newest)
 {
-	u64 rnd = test_seed(), rounds = test_rounds(400), i, k;
+	u64 rnd = test_seed() + newest, rounds = test_rounds(400), i, k;
 	struct fixture *f = fixture_new(rnd);
 	u32 *newer = malloc(sizeof(f->working));
 	u64 both = 0;
 	int r;
 
 	assert_non_null(newer);
+	f->newest = newest;
+	f->a.named = newest ? 0 : PDATA_SLOT_GROUPS;
 	for (i = 0; i < rounds; i++) {
 		u64 old_gen = f->sb.generation;
 
@@ -336,10 +343,17 @@ static void test_crash(void **state)
 	fixture_free(f);
 }
 
+static void test_crash(void **state)
+{
+	crash_run(false);
+	crash_run(true);
+}
+
 /* Slots of an aborted transaction do not come back as those of a later one. */
 static void test_stale_slot(void **state)
 {
 	struct fixture *f = fixture_new(5);
+	u8 old[PDATA_BLOCK_SIZE];
 	u64 i;
 
 	init_group(f, 0);
@@ -356,11 +370,20 @@ static void test_stale_slot(void **state)
 		fixture_open(f);
 		check_all(f);
 	}
+	/* Nor what was written over them, if the next write is lost. */
+	memcpy(old, sim_peek(f->disk, pdata_counts_place(0, 1)), sizeof(old));
+	set(f, 600, 98);
+	assert_ok(commit(f));
+	assert_int_equal(pdata_slot_of(f->sb.slots, 0), 1);
+	fixture_close(f);
+	sim_poke(f->disk, pdata_counts_place(0, 1), old);
+	fixture_open(f);
+	assert_err(pdata_array_load(&f->a, 0), PDATA_E_STALE);
 	fixture_free(f);
 }
 
 /* A flipped bit: never the numbers of another time. */
-static void test_flip(void **state)
+static void flip_run(bool by_age)
 {
 	struct fixture *f = fixture_new(6);
 	unsigned int bit, slot, newest, damaged = 0;
@@ -372,6 +395,7 @@ static void test_flip(void **state)
 		set(f, 600, slot);
 		assert_ok(commit(f));
 	}
+	f->newest = by_age;
 	/* Generations 1, 2, 3 went to slots both, 1, 0. */
 	newest = 0;
 	for (slot = 0; slot < 2; slot++) {
@@ -398,7 +422,49 @@ static void test_flip(void **state)
 		}
 	}
 	/* magic, blocknr, uuid, generation */
-	assert_int_equal(damaged, 32 + 64 + 128 + 64);
+	assert_int_equal(damaged, by_age ? 32 + 64 + 128 + 64 : 0);
+	fixture_free(f);
+}
+
+static void test_flip(void **state)
+{
+	flip_run(false);
+	flip_run(true);
+}
+
+/* A write to a slot that was lost, whole or in part: never what was there before. */
+static void test_lost_write(void **state)
+{
+	struct fixture *f = fixture_new(9);
+	u8 old[PDATA_BLOCK_SIZE], now[PDATA_BLOCK_SIZE];
+	unsigned int slot, i;
+	u64 place;
+
+	init_group(f, 0);
+	for (i = 1; i < 8; i++) {
+		set(f, 600, i);
+		slot = !pdata_slot_of(f->sb.slots, 0) && i > 1;
+		place = pdata_counts_place(0, slot);
+		memcpy(old, sim_peek(f->disk, place), sizeof(old));
+		assert_ok(commit(f));
+		assert_int_equal(pdata_slot_of(f->sb.slots, 0), slot);
+		fixture_close(f);
+		memcpy(now, sim_peek(f->disk, place), sizeof(now));
+		sim_poke(f->disk, place, old);
+		fixture_open(f);
+		assert_err(pdata_array_load(&f->a, 0), i == 1 ? PDATA_E_CSUM : PDATA_E_STALE);
+		assert_u64(pdata_array_get(&f->a, 600), PDATA_ARRAY_BAD);
+		fixture_close(f);
+		memcpy(old + 512, now + 512, sizeof(now) - 512);
+		sim_poke(f->disk, place, old);
+		fixture_open(f);
+		if (i > 1)	/* only the header differs, and the number */
+			assert_err(pdata_array_load(&f->a, 0), PDATA_E_CSUM);
+		fixture_close(f);
+		sim_poke(f->disk, place, now);
+		fixture_open(f);
+		check_all(f);
+	}
 	fixture_free(f);
 }
 
@@ -416,7 +482,7 @@ static void test_damaged(void **state)
 	fixture_close(f);
 	sim_flip_bit(f->disk, pdata_counts_place(1, 0), 9000);
 	sim_flip_bit(f->disk, pdata_counts_place(1, 1), 9000);
-	sim_set_bad(f->disk, pdata_counts_place(2, 1), true, false);
+	sim_set_bad(f->disk, pdata_counts_place(2, 0), true, false);
 	fixture_open(f);
 	/* The scrub leaves them alone. */
 	assert_ok(pdata_array_scrub(&f->a));
@@ -464,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_stale_slot),
 		cmocka_unit_test(test_flip),
+		cmocka_unit_test(test_lost_write),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_refused),
 	};

@@ -45,6 +45,7 @@ static void commit(struct fixture *f)
 	f->sb.meta_blocks = f->sm.nr_blocks;
 	f->sb.meta_used = f->sm.used;
 	f->sb.meta_groups = f->sm.counts.nr_groups;
+	pdata_array_next_slots(&f->sm.counts, f->sb.slots);
 	f->sb.details_root = 0;
 	assert_ok(pdata_sm_write(&f->sm));
 	assert_ok(pdata_io_flush(&f->disk->io));

@@ -146,6 +146,7 @@ static void test_round_trip(void **state)
 	in.ro_compat_features = 2;
 	in.data_units = 3 << 20;
 	in.meta_groups = 1;
+	in.slots[0] = 1;
 	in.meta_used = 5;
 	in.data_used = 6;
 	in.journal_nonce = 7;

@@ -257,6 +257,8 @@ static const struct broken broken[] = {
 	SB("journal_blocks", journal_blocks, NR_BLOCKS - 4),
 	SB("journal_blocks", journal_blocks, ~0ull),
 	SB("meta_groups", meta_groups, 6),
+	SB("slot of group", slots[0], 4),
+	SB("slot of group", slots[PDATA_SLOT_BYTES - 1], 128),
 	SB("meta_used", meta_used, NR_BLOCKS),
 	SB("data_used", data_used, 1001),
 	SB("details_root", details_root, NR_BLOCKS),

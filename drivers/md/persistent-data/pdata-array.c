@@ -72,8 +72,26 @@ static bool slot_usable(const struct slot *s, u64 generation)
 	return !s->err && s->generation <= generation;
 }
 
-/* Which slot holds the content of checkpoint @generation? An error if none surely does. */
-static int slot_choose(const struct slot *s, u64 generation)
+/*
+ * The superblock says which slot holds the content. Slots are written in turn,
+ * so that the other one is older, unless the write to this was lost.
+ */
+static int slot_named(const struct slot *s, unsigned int nr, u64 generation)
+{
+	if (s[nr].err)
+		return s[nr].err;
+	if (s[nr].generation > generation)
+		return -PDATA_E_GENERATION;
+	if (slot_usable(&s[!nr], generation) && s[!nr].generation >= s[nr].generation)
+		return -PDATA_E_STALE;
+	return nr;
+}
+
+/*
+ * The same for groups of which the superblock says nothing: the newest slot,
+ * unless the other one cannot be read and may have been that.
+ */
+static int slot_newest(const struct slot *s, u64 generation)
 {
 	bool ok0 = slot_usable(&s[0], generation);
 	bool ok1 = slot_usable(&s[1], generation);
@@ -118,7 +136,10 @@ static int slots_read(struct pdata_array *a, u64 group, struct slot *s)
 
 	slot_read(a, group, 0, &s[0]);
 	slot_read(a, group, 1, &s[1]);
-	r = slot_choose(s, a->generation);
+	if (group < a->named)
+		r = slot_named(s, pdata_slot_of(a->slots, group), a->generation);
+	else
+		r = slot_newest(s, a->generation);
 	if (r < 0 && r != -ENOMEM)
 		pdata_err_limit("%s: space-map group %llu (blocks from %llu on) is damaged: %s",
 				a->bm->name, group, pdata_group_begin(group),
@@ -198,7 +219,7 @@ static int leaf_make_dirty(struct pdata_array *a, struct pdata_array_leaf *leaf)
 /* ---- interface ---- */
 
 int pdata_array_init(struct pdata_array *a, struct pdata_bm *bm, u64 nr_groups,
-		     u64 max_groups, u64 generation)
+		     u64 max_groups, u64 generation, const u8 *slots)
 {
 	unsigned int i;
 
@@ -212,6 +233,8 @@ int pdata_array_init(struct pdata_array *a, struct pdata_bm *bm, u64 nr_groups,
 	a->max_groups = max_groups;
 	if (nr_groups > max_groups)
 		return -PDATA_E_OUT_OF_RANGE;
+	a->named = PDATA_SLOT_GROUPS;
+	memcpy(a->slots, slots, sizeof(a->slots));
 	a->leaf = kvcalloc(max_groups, sizeof(*a->leaf), GFP_NOIO);
 	if (!a->leaf)
 		return -ENOMEM;
@@ -397,6 +420,36 @@ static int slot_seal(struct pdata_array *a, const struct pdata_array_leaf *leaf,
 	return r;
 }
 
+/* Where the next commit puts a dirty group, and its committed content is from then on. */
+static unsigned int next_slot(const struct pdata_array_leaf *leaf)
+{
+	return leaf->fresh ? 0 : !leaf->slot;
+}
+
+static bool slot_is_spare(const struct pdata_array_leaf *leaf, unsigned int slot)
+{
+	return leaf->fresh && slot;
+}
+
+static void set_slot(u8 *slots, u64 group, unsigned int slot)
+{
+	if (group >= PDATA_SLOT_GROUPS)
+		return;
+	if (slot)
+		slots[group / 8] |= 1 << group % 8;
+	else
+		slots[group / 8] &= ~(1 << group % 8);
+}
+
+void pdata_array_next_slots(const struct pdata_array *a, u8 *slots)
+{
+	const struct pdata_array_leaf *leaf;
+
+	memcpy(slots, a->slots, sizeof(a->slots));
+	list_for_each_entry(leaf, &a->dirty, list)
+		set_slot(slots, leaf->group, next_slot(leaf));
+}
+
 int pdata_array_write(struct pdata_array *a, u64 generation)
 {
 	struct pdata_io_vec vec[PDATA_ARRAY_BATCH];
@@ -405,9 +458,11 @@ int pdata_array_write(struct pdata_array *a, u64 generation)
 	int r;
 
 	list_for_each_entry(leaf, &a->dirty, list) {
-		slot = leaf->fresh ? 0 : !leaf->slot;
+		slot = next_slot(leaf);
 		for (slots = leaf->fresh ? 2 : 1; slots; slots--, slot ^= 1) {
-			r = slot_seal(a, leaf, slot, generation, a->buf[nr]);
+			/* Both slots of a new group: one is older. */
+			r = slot_seal(a, leaf, slot, generation - slot_is_spare(leaf, slot),
+				      a->buf[nr]);
 			if (r)
 				return r;
 			vec[nr].block = pdata_counts_place(leaf->group, slot);
@@ -432,7 +487,8 @@ void pdata_array_committed(struct pdata_array *a, u64 generation)
 	a->committed_groups = a->nr_groups;
 	list_for_each_entry_safe(leaf, next, &a->dirty, list) {
 		list_del_init(&leaf->list);
-		leaf->slot = leaf->fresh ? 0 : !leaf->slot;
+		leaf->slot = next_slot(leaf);
+		set_slot(a->slots, leaf->group, leaf->slot);
 		leaf->fresh = false;
 		kfree(leaf->committed);
 		leaf->committed = NULL;
@@ -443,6 +499,7 @@ void pdata_array_committed(struct pdata_array *a, u64 generation)
 
 /* ---- after an unclean stop ---- */
 
+/* What is written is older than what it is a copy of. */
 static int scrub_slot(struct pdata_array *a, u64 group, unsigned int slot,
 		      struct pdata_counts *d)
 {
@@ -450,7 +507,7 @@ static int scrub_slot(struct pdata_array *a, u64 group, unsigned int slot,
 		.block = pdata_counts_place(group, slot),
 		.type = PDATA_TYPE_COUNTS,
 		.uuid = a->bm->uuid,
-		.max_generation = le64_to_cpu(d->h.generation),
+		.max_generation = le64_to_cpu(d->h.generation) - 1,
 		.nr_blocks = a->bm->nr_blocks,
 	};
 	struct pdata_io_vec vec = { .block = c.block, .data = d };

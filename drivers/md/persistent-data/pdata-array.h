@@ -6,15 +6,20 @@
  * Each group of PDATA_COUNTS_PER_BLOCK numbers has two slots on disk at fixed
  * places (pdata_counts_place()). A write always goes to the slot that does not
  * hold committed content, so that a crash before the superblock leaves the old
- * content valid: the newest slot not newer than the superblock is the one.
- * Nothing is allocated to update it, growth included. A group's first commit
- * writes both slots, so that from then on both hold blocks of this pool.
+ * content valid. The superblock has a bit for each of the first
+ * PDATA_SLOT_GROUPS groups that says which slot is the one. Nothing is allocated
+ * to update it, growth included. A group's first commit writes both slots, so
+ * that from then on both hold blocks of this pool.
  *
- * A slot that fails its check is either the torn write of a transaction that
- * never was committed, or committed content that went bad; then the other slot
- * holds numbers that are out of date, and to use them would be fatal. A write
- * is torn at sectors, so the header of a torn slot is whole: if it is that of
- * the checkpoint that was not reached, or not newer than the other slot, the
+ * If the slot that is the one fails its check, or is older than the other (the
+ * write to it was lost), the group is damaged: the other slot holds numbers that
+ * are out of date, and to use them would be fatal.
+ *
+ * Of groups behind those the newest slot that is not newer than the superblock
+ * is the one. There a slot that fails its check is either the torn write of a
+ * transaction that never was committed, or committed content that went bad. A
+ * write is torn at sectors, so the header of a torn slot is whole: if it is that
+ * of the checkpoint that was not reached, or not newer than the other slot, the
  * other slot stands; otherwise the group counts as damaged.
  *
  * The idea of two alternating homes for a metadata block is btrfs' and ZFS'
@@ -45,10 +50,14 @@ struct pdata_array {
 	struct list_head dirty;	/* leaves to write */
 	u64 nr_dirty;
 	void *buf[PDATA_ARRAY_BATCH];	/* so that a commit needs no memory */
+	u64 named;			/* groups below have a bit in slots[] */
+	u8 slots[PDATA_SLOT_BYTES];	/* where committed content is, as in the superblock */
 };
 
+/* @slots: of the superblock, PDATA_SLOT_BYTES. */
 int __must_check pdata_array_init(struct pdata_array *a, struct pdata_bm *bm,
-				  u64 nr_groups, u64 max_groups, u64 generation);
+				  u64 nr_groups, u64 max_groups, u64 generation,
+				  const u8 *slots);
 void pdata_array_exit(struct pdata_array *a);
 
 /* More groups may exist from now on (the device grew). May sleep. */
@@ -89,6 +98,9 @@ int __must_check pdata_array_set(struct pdata_array *a, u64 index, u32 value);
  */
 int __must_check pdata_array_get_committed(struct pdata_array *a, u64 index,
 					   u64 generation, u32 *value);
+
+/* The same for the superblock of the next commit; @slots has PDATA_SLOT_BYTES. */
+void pdata_array_next_slots(const struct pdata_array *a, u8 *slots);
 
 /* Write all dirty groups to their free slots (not durable before a flush). */
 int __must_check pdata_array_write(struct pdata_array *a, u64 generation);

@@ -138,6 +138,9 @@ struct pdata_hold_disk {
 	__le32 kind;		/* enum pdata_hold_kind */
 } __packed;
 
+#define PDATA_SLOT_BYTES	2800u
+#define PDATA_SLOT_GROUPS	(8 * PDATA_SLOT_BYTES)	/* of 3.9 MiB: 86 GiB */
+
 #define PDATA_SB_CLEAN		(1u << 0)	/* nothing to replay */
 #define PDATA_SB_NEEDS_CHECK	(1u << 1)
 
@@ -175,7 +178,8 @@ struct pdata_superblock_disk {
 	__le64 journal_cut_gen;	/* only if their generation is not below this */
 	struct pdata_hold_disk hold[PDATA_MAX_HOLDS];
 	__le64 details_copy_root; /* the same entries as below details_root */
-	__u8 reserved[4096 - 64 - 192 - 32 * 32 - 8];
+	__u8 slots[PDATA_SLOT_BYTES]; /* bit g % 8 of byte g / 8: group g's counts are in slot 1 */
+	__u8 reserved[4096 - 64 - 192 - 32 * 32 - 8 - PDATA_SLOT_BYTES];
 } __packed;
 
 /* ---- journal ---- */

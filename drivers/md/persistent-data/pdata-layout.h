@@ -93,4 +93,10 @@ static inline u64 pdata_nr_reserved(u64 nr_blocks, u64 journal_blocks)
 	return journal_blocks + 3 + 2 * groups + rest;
 }
 
+/* Where the counts of @group, below PDATA_SLOT_GROUPS, are, as the superblock says. */
+static inline unsigned int pdata_slot_of(const u8 *slots, u64 group)
+{
+	return slots[group / 8] >> group % 8 & 1;
+}
+
 #endif

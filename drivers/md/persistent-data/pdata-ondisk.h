@@ -34,6 +34,7 @@ PDATA_CHECK_OFFSET(pdata_superblock_disk, journal_blocks, 136);
 PDATA_CHECK_OFFSET(pdata_superblock_disk, details_root, 176);
 PDATA_CHECK_OFFSET(pdata_superblock_disk, journal_cut, 240);
 PDATA_CHECK_OFFSET(pdata_superblock_disk, hold, 256);
+PDATA_CHECK_OFFSET(pdata_superblock_disk, slots, 1288);
 PDATA_CHECK_OFFSET(pdata_superblock_disk, details_copy_root, 1280);
 PDATA_CHECK_OFFSET(pdata_details_disk, flags, 76);
 PDATA_CHECK_OFFSET(pdata_details_disk, leaf_sum, 120);

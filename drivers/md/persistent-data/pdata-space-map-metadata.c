@@ -426,7 +426,8 @@ int pdata_sm_init(struct pdata_sm_meta *sm, struct pdata_bm *bm, const struct pd
 	sm->group = kvcalloc(max_groups, sizeof(*sm->group), GFP_NOIO);
 	if (!sm->group)
 		return -ENOMEM;
-	r = pdata_array_init(&sm->counts, bm, sb->meta_groups, max_groups, sb->generation);
+	r = pdata_array_init(&sm->counts, bm, sb->meta_groups, max_groups, sb->generation,
+			     sb->slots);
 	if (r) {
 		kvfree(sm->group);
 		sm->group = NULL;

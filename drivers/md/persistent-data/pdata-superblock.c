@@ -62,6 +62,7 @@ void pdata_super_pack(const struct pdata_super *sb, struct pdata_superblock_disk
 	d->details_copy_root = cpu_to_le64(sb->details_copy_root);
 	d->deleting_root = cpu_to_le64(sb->deleting_root);
 	d->data_sm_root = cpu_to_le64(sb->data_sm_root);
+	memcpy(d->slots, sb->slots, sizeof(d->slots));
 	d->data_sm_leaves = cpu_to_le64(sb->data_sm_leaves);
 	d->next_uid = cpu_to_le64(sb->next_uid);
 	d->transaction_id = cpu_to_le64(sb->transaction_id);
@@ -109,6 +110,7 @@ void pdata_super_unpack(const struct pdata_superblock_disk *d, struct pdata_supe
 	sb->details_copy_root = le64_to_cpu(d->details_copy_root);
 	sb->deleting_root = le64_to_cpu(d->deleting_root);
 	sb->data_sm_root = le64_to_cpu(d->data_sm_root);
+	memcpy(sb->slots, d->slots, sizeof(sb->slots));
 	sb->data_sm_leaves = le64_to_cpu(d->data_sm_leaves);
 	sb->next_uid = le64_to_cpu(d->next_uid);
 	sb->transaction_id = le64_to_cpu(d->transaction_id);

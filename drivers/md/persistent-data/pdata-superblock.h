@@ -51,6 +51,7 @@ struct pdata_super {
 	u32 data_block_size;
 	u32 nr_holds;
 	struct pdata_hold hold[PDATA_MAX_HOLDS];
+	u8 slots[PDATA_SLOT_BYTES];
 };
 
 enum pdata_sb_state {

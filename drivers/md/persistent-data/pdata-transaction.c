@@ -433,6 +433,7 @@ static int commit(struct pdata_tm *tm, struct pdata_super *sb)
 	sb->meta_blocks = tm->sm.nr_blocks;
 	sb->meta_used = tm->sm.used;
 	sb->meta_groups = tm->sm.counts.nr_groups;
+	pdata_array_next_slots(&tm->sm.counts, sb->slots);
 
 	r = seal_all(tm);
 	if (!r)

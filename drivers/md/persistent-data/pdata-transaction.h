@@ -102,8 +102,8 @@ int __must_check pdata_tm_dec(struct pdata_tm *tm, u64 ptr, u32 *count);
 /**
  * pdata_tm_commit - write the transaction, make @sb the checkpoint
  * @tm: transaction; all trees are consistent, nothing else runs in it
- * @sb: next superblock, complete but for generation, meta_used, meta_groups
- *	and meta_blocks, which are filled in here
+ * @sb: next superblock, complete but for generation, meta_used, meta_groups,
+ *	slots and meta_blocks, which are filled in here
  *
  * Seals and checks all dirty blocks before the first is written; one refusal
  * refuses the commit with nothing written. Then: blocks and dirty count slots,

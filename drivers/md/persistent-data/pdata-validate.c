@@ -60,6 +60,25 @@ static int check_super_sizes(struct pdata_check *c, const struct pdata_superbloc
 	return 0;
 }
 
+/* Groups that are not initialised have no slot in use. */
+static int check_super_slots(struct pdata_check *c, const struct pdata_superblock_disk *d)
+{
+	u64 group = le64_to_cpu(d->meta_groups);
+	const u8 *odd;
+
+	for (; group < PDATA_SLOT_GROUPS && group % 8; group++)
+		if (pdata_slot_of(d->slots, group))
+			return refuse_content(c, "slot of group", group,
+					      le64_to_cpu(d->meta_groups));
+	if (group >= PDATA_SLOT_GROUPS)
+		return 0;
+	odd = memchr_inv(d->slots + group / 8, 0, PDATA_SLOT_BYTES - group / 8);
+	if (odd)
+		return refuse_content(c, "slot of group", 8 * (u64)(odd - d->slots),
+				      le64_to_cpu(d->meta_groups));
+	return 0;
+}
+
 static int check_super(struct pdata_check *c, const void *data)
 {
 	const struct pdata_superblock_disk *d = data;
@@ -70,6 +89,8 @@ static int check_super(struct pdata_check *c, const void *data)
 	if (le32_to_cpu(d->version) != PDATA_FORMAT_VERSION || d->incompat_features)
 		return 0;
 	r = check_super_sizes(c, d);
+	if (!r)
+		r = check_super_slots(c, d);
 	if (r)
 		return r;
 	if (!is_root(le64_to_cpu(d->details_root), blocks))
