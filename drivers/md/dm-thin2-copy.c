@@ -173,12 +173,15 @@ static int begin_write(struct thin2_copy *copy)
 	r = thin2_begin_counted(thin, copy->unit, copy->unit + 1, &copy->write, &copy->epoch);
 	if (r)
 		return r;
-	if (copy->write.unshare && thin2_snap_busy(thin->dev)) {
+	if (copy->write.damaged)
+		r = -PDATA_E_DAMAGED;
+	else if (copy->write.unshare && thin2_snap_busy(thin->dev))
+		r = -PDATA_E_PENDING;
+	if (r) {
 		thin2_write_end(&copy->write, -EAGAIN);
 		thin2_uncount(thin->pool, copy->epoch);
-		return -PDATA_E_PENDING;
 	}
-	return 0;
+	return r;
 }
 
 /*

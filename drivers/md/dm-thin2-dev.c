@@ -225,8 +225,6 @@ static int write_begin_locked(struct thin2_dev *th, u64 unit, u64 limit, struct 
 		th->waiter = true;
 		return -PDATA_E_PENDING;
 	}
-	if (pdata_rm_state(value) == PDATA_RM_DAMAGED)
-		return -PDATA_E_DAMAGED;
 	if (pdata_rm_state(value) == exclusive_state(th))
 		return -PDATA_E_RETRY;
 
@@ -249,6 +247,7 @@ static int write_begin_locked(struct thin2_dev *th, u64 unit, u64 limit, struct 
 	w->len = len;
 	w->unshare = pdata_rm_is_mapped(value);
 	w->zeroes = pdata_rm_state(value) == PDATA_RM_ZERO;
+	w->damaged = pdata_rm_state(value) == PDATA_RM_DAMAGED;
 	w->old_phys = w->unshare ? pdata_rm_phys(value, unit) : 0;
 	w->old_value = value;
 	return 0;
@@ -666,11 +665,28 @@ int thin2_fill(struct thin2_dev *th, u64 unit, u64 limit)
 	else if (fill_replayed(th, unit))
 		ret = 0;
 	else
-		pdata_err_limit("%s: thin %u: cannot read mappings of units %llu to %llu: %s",
+		pdata_err_limit("%s: thin %u: cannot read mappings of units %llu to %llu, block %llu: %s",
 				th->md->name, th->id, (r ?: &one)->begin,
-				pdata_range_end(r ?: &one), pdata_error_text(ret));
+				pdata_range_end(r ?: &one), (r ?: &one)->value,
+				pdata_error_text(ret));
 	pdata_sm_unpin(&th->md->tm.sm, &b.pin);
 	kfree(r);
+	return ret;
+}
+
+int thin2_fill_lost(struct thin2_dev *th, u64 unit, u64 limit)
+{
+	struct pdata_range lost, r = { .begin = unit, .kind = PDATA_RANGE_DAMAGED };
+	struct base b;
+	int ret;
+
+	pin_base(th, &b);
+	ret = base_lookup(th, &b, unit, &lost, NULL);
+	if (ret == -EIO || pdata_error_is_damage(ret)) {
+		r.len = min(limit, pdata_range_end(&lost)) - unit;
+		ret = fill_enter(th, unit, &b, &r, 1);
+	}
+	pdata_sm_unpin(&th->md->tm.sm, &b.pin);
 	return ret;
 }
 

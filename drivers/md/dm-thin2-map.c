@@ -126,6 +126,9 @@ static int map_data(struct thin2_thin *thin, struct bio *bio)
 	case THIN2_ZERO:
 		return map_zero(thin, bio, &w);
 	case THIN2_DAMAGED:
+		/* What is written in whole needs nothing of what is lost. */
+		if (write)
+			return map_provision(thin, bio, &w);
 		cut_at(bio, thin2_to_sector(w.end));
 		return end_bio(bio, BLK_STS_IOERR);
 	default:

@@ -157,6 +157,19 @@ static int map_apply(struct pdata_rt *rt, const struct pdata_range *old, unsigne
 	return r ? r : keep_below(&m, ~0ull);
 }
 
+static bool id_of_uid(const struct thin2_md *md, u64 uid, u32 *id)
+{
+	const struct thin2_dev *th;
+
+	list_for_each_entry(th, &md->thins, list) {
+		if (th->uid == uid) {
+			*id = th->id;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A leaf is lost: its interval reads as damaged, so that the merge can go on. */
 static int map_unreadable(struct pdata_rt *rt, u64 lo, u64 hi, int err,
 			  struct pdata_rt_out *out)
@@ -168,9 +181,11 @@ static int map_unreadable(struct pdata_rt *rt, u64 lo, u64 hi, int err,
 		.len = min(hi - lo, 128 * PDATA_REC_MAX_LEN),
 		.kind = PDATA_RANGE_DAMAGED,
 	};
+	u32 id;
 
-	pdata_err_limit("%s: mappings of uid %llu, units %llu to %llu, are lost and marked damaged: %s",
-			md->name, rt->owner, lo, hi, pdata_error_text(err));
+	if (id_of_uid(md, rt->owner, &id))
+		pdata_err_limit("%s: thin %u: mappings of units %llu to %llu are lost and marked damaged: %s",
+				md->name, id, lo, hi, pdata_error_text(err));
 	return pdata_rt_emit(out, &r);
 }
 

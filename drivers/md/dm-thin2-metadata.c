@@ -153,9 +153,27 @@ static int count_entry(void *context, u64 key, const void *value)
 	return 0;
 }
 
-static int open_layers(struct thin2_md *md, const struct thin2_md_params *p)
+/* How many thins are being deleted. If nobody can say, what is left of them stays. */
+static int count_deleting(struct thin2_md *md)
 {
 	struct pdata_view view = { .tm = &md->tm };
+	u64 nr = 0;
+	int r;
+
+	r = pdata_btree_walk(&md->deleting, &view, md->deleting.root, NULL, count_entry, &nr);
+	if (r == -EIO || pdata_error_is_damage(r)) {
+		pdata_err("%s: the list of deleted thins cannot be read: what is not freed yet stays until repair: %s",
+			  md->name, pdata_error_text(r));
+		if (!md->read_only)
+			md->deleting.root = 0;
+		return 0;
+	}
+	md->nr_deleting = nr;
+	return r;
+}
+
+static int open_layers(struct thin2_md *md, const struct thin2_md_params *p)
+{
 	int r;
 
 	pdata_bm_init(&md->bm, p->io, md->sb.uuid, md->sb.meta_blocks, md->name);
@@ -181,8 +199,7 @@ static int open_layers(struct thin2_md *md, const struct thin2_md_params *p)
 		goto bad_journal;
 	if (p->journal_records)
 		md->journal.records_max = p->journal_records;
-	r = pdata_btree_walk(&md->deleting, &view, md->deleting.root, NULL, count_entry,
-			     &md->nr_deleting);
+	r = count_deleting(md);
 	if (!r)
 		return 0;
 	pdata_journal_exit(&md->journal);

@@ -324,7 +324,8 @@ enum thin2_action {
 				 * thin2_try_exclusive(), then thin2_write_begin() */
 	THIN2_FILL,		/* not in memory: thin2_fill() from a worker */
 	THIN2_WAIT,		/* a write in flight overlaps: retry after wake() */
-	THIN2_DAMAGED,		/* I/O error */
+	THIN2_DAMAGED,		/* lost: I/O error, but for a write of whole units, which
+				 * heals it: thin2_write_begin() */
 };
 
 struct thin2_where {
@@ -361,6 +362,20 @@ void thin2_lookup(struct thin2_dev *th, u64 unit, u64 limit, bool write,
  * Return: 0: look up again (it may miss again); -ENOMEM; a read error.
  */
 int __must_check thin2_fill(struct thin2_dev *th, u64 unit, u64 limit);
+
+/**
+ * thin2_fill_lost - a write of whole units takes the place of what cannot be read
+ * @th: thin
+ * @unit: where thin2_fill() failed
+ * @limit: one past the last unit that the write covers
+ *
+ * Enters as damaged what the tree cannot say of these units, so that the next
+ * lookup says THIN2_DAMAGED and not THIN2_FILL. Sleeps.
+ *
+ * Return: 0: look up again (it may miss again, and the tree may be readable by
+ * now); or an error that has nothing to do with the tree's blocks.
+ */
+int __must_check thin2_fill_lost(struct thin2_dev *th, u64 unit, u64 limit);
 
 /* Range-map entries in memory. Waits for an eviction under way. */
 u64 thin2_cached_ranges(struct thin2_md *md);
@@ -416,6 +431,7 @@ struct thin2_write {
 	u32 len;		/* units */
 	bool unshare;		/* old_phys holds the data a sub-unit write must copy from */
 	bool zeroes;		/* what was there reads as zeroes, whatever the origin says */
+	bool damaged;		/* what was there is lost: nothing can be copied */
 	u64 old_phys;
 	u64 old_value;		/* to restore on failure */
 };

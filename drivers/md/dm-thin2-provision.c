@@ -287,12 +287,19 @@ static enum progress do_part_of_unit(struct thin2_thin *thin, struct bio *bio,
 	return MORE;
 }
 
+/* Whole units from the front of @bio end at *whole; false if there are none. */
+static bool begins_whole(struct bio *bio, u64 *whole)
+{
+	*whole = thin2_to_unit(bio_end_sector(bio));
+	return !(bio->bi_iter.bi_sector % THIN2_UNIT_SECTORS) &&
+	       *whole > thin2_to_unit(bio->bi_iter.bi_sector);
+}
+
 static enum progress do_new(struct thin2_thin *thin, struct bio *bio,
 			    const struct thin2_where *w)
 {
 	const struct thin2_mode_rules *rules = thin2_rules(thin->pool);
-	u64 unit = thin2_to_unit(bio->bi_iter.bi_sector);
-	u64 whole = thin2_to_unit(bio_end_sector(bio));
+	u64 whole;
 
 	if (unlikely(!rules->provision)) {
 		if (!rules->wait)
@@ -301,15 +308,33 @@ static enum progress do_new(struct thin2_thin *thin, struct bio *bio,
 			return fail_part(bio, sectors_to(bio, w->end), BLK_STS_NOSPC);
 		return WAIT_SPACE;
 	}
-	if (!(bio->bi_iter.bi_sector % THIN2_UNIT_SECTORS) && whole > unit)
+	if (begins_whole(bio, &whole))
 		return do_new_units(thin, bio, min(whole, w->end));
 	return do_part_of_unit(thin, bio, w);
+}
+
+/* The mapping of the bio's front is lost. A write of whole units does not need it. */
+static enum progress do_damaged(struct thin2_thin *thin, struct bio *bio,
+				const struct thin2_where *w)
+{
+	u64 end = w->end, whole;
+
+	if (op_is_write(bio_op(bio))) {
+		if (begins_whole(bio, &whole))
+			return do_new(thin, bio, w);
+		end = thin2_to_unit(bio->bi_iter.bi_sector) + 1;
+	}
+	return fail_part(bio, sectors_to(bio, end), BLK_STS_IOERR);
 }
 
 static enum progress do_fill(struct thin2_thin *thin, struct bio *bio, u64 unit, u64 limit)
 {
 	int r = thin2_pool_fill(thin->pool, thin->dev, unit, limit);
+	u64 whole;
 
+	if ((r == -EIO || pdata_error_is_damage(r)) && op_is_write(bio_op(bio)) &&
+	    begins_whole(bio, &whole))
+		r = thin2_fill_lost(thin->dev, unit, min(whole, limit));
 	switch (r) {
 	case 0:
 	case -PDATA_E_RETRY:
@@ -355,7 +380,7 @@ static enum progress do_front(struct thin2_thin *thin, struct bio *bio)
 	case THIN2_FILL:
 		return do_fill(thin, bio, unit, w.end);
 	case THIN2_DAMAGED:
-		return fail_part(bio, sectors_to(bio, w.end), BLK_STS_IOERR);
+		return do_damaged(thin, bio, &w);
 	default:
 		return WAIT;
 	}

@@ -10,6 +10,9 @@
  * per thin before any unit is marked as in use: a unit that an old record maps
  * may have been freed and given to another thin before the crash, whose record
  * then follows in the journal, behind the one that took it from the first.
+ *
+ * Where details cannot be read, those thins are lost until repair, and with them
+ * their records: the others go on.
  */
 #include "dm-thin2-internal.h"
 #include "persistent-data/pdata-sort.h"
@@ -18,6 +21,7 @@
 struct replay_thin {
 	struct rb_node node;
 	u64 uid;
+	bool found;		/* its details were */
 	struct thin2_delta_list list;
 };
 
@@ -26,6 +30,7 @@ struct replay {
 	struct rb_root thins;
 	struct replay_thin *last;	/* whose record the last one was */
 	u64 nr;
+	int lost;			/* why details of some thins cannot be read */
 };
 
 static struct replay_thin *replay_find(struct replay *rp, u64 uid, bool add)
@@ -187,6 +192,45 @@ static int restore_thin(struct thin2_md *md, const struct thin2_details *d,
 	return r;
 }
 
+/* pdata_btree_walk(): a leaf that cannot be read costs its own thins. */
+static int lost_details(void *context, u64 block, int level, int err)
+{
+	struct replay *rp = context;
+
+	if (err && err != -EIO && !pdata_error_is_damage(err))
+		return err;
+	if (!err)
+		return 0;
+	pdata_err("%s: details of thins in block %llu are lost until repair: %s", rp->md->name,
+		  block, pdata_error_text(err));
+	rp->lost = rp->lost == -EIO ? rp->lost : err;
+	return 0;
+}
+
+/*
+ * Records whose thin was not found: it was deleted, or is lost. A device that
+ * cannot be read may be read another time, so then nothing is given up.
+ */
+static int drop_lost(const struct replay *rp)
+{
+	const struct replay_thin *rt;
+	struct rb_node *node;
+	u64 nr = 0;
+
+	for (node = rb_first(&rp->thins); node; node = rb_next(node)) {
+		rt = rb_entry(node, struct replay_thin, node);
+		if (!rt->found)
+			nr += rt->list.nr;
+	}
+	if (!nr)
+		return 0;
+	if (rp->lost == -EIO)
+		return rp->lost;
+	pdata_err("%s: %llu journal records of thins that are lost, or were deleted, are dropped",
+		  rp->md->name, nr);
+	return 0;
+}
+
 static int match_details(void *context, u64 key, const void *value)
 {
 	struct replay *rp = context;
@@ -195,7 +239,10 @@ static int match_details(void *context, u64 key, const void *value)
 
 	thin2_details_unpack(value, &d);
 	rt = replay_find(rp, d.uid, false);
-	return rt ? restore_thin(rp->md, &d, rt) : 0;
+	if (!rt)
+		return 0;
+	rt->found = true;
+	return restore_thin(rp->md, &d, rt);
 }
 
 static void replay_exit(struct replay *rp)
@@ -219,8 +266,10 @@ int thin2_replay(struct thin2_md *md)
 
 	r = pdata_journal_replay(&md->journal, &md->sb, collect_record, &rp);
 	if (!r && rp.nr)
-		r = pdata_btree_walk(&md->details, &view, md->details.root, NULL,
+		r = pdata_btree_walk(&md->details, &view, md->details.root, lost_details,
 				     match_details, &rp);
+	if (!r && rp.lost)
+		r = drop_lost(&rp);
 	if (!r && rp.nr && !md->read_only)
 		pdata_info("%s: replayed %llu journal records", md->name, rp.nr);
 	WRITE_ONCE(md->may_free, true);

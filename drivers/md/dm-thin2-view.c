@@ -55,7 +55,8 @@ static int tree_high(struct thin2_md *md, const struct thin2_details *d, u64 *hi
 			*high = pdata_range_end(&range);
 			return 0;
 		}
-		if (r && r != -PDATA_E_NOT_FOUND)
+		/* What cannot be read, holding or not, is passed over as lost. */
+		if (r && r != -PDATA_E_NOT_FOUND && r != -EIO && !pdata_error_is_damage(r))
 			return r;
 		key = range.begin;
 	}

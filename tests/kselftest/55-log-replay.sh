@@ -22,12 +22,6 @@ log_mib=32
 block_size=16
 workers=8
 
-# hurry SETTING VALUE: of the kernel's, for the time of this script
-hurry()
-{
-	[ ! -w "$1" ] || { at_exit "echo $(cat "$1") >$1" && echo "$2" >"$1"; }
-}
-
 # slices DISK [NUMBER]: metadata and data on it, with room for marks between
 slices()
 {
@@ -74,9 +68,7 @@ close_pools()
 	done
 }
 
-# Devices come and go all the time here, and each waits for RCU a few times.
-hurry /sys/kernel/rcu_expedited 1
-hurry /sys/module/rcutree/parameters/jiffies_till_first_fqs 0
+hurry
 must modprobe dm-log-writes
 must modprobe brd rd_nr=$((workers + 2)) rd_size=$((log_mib * 1024)) max_part=0
 at_exit modprobe -r brd

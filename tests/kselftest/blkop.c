@@ -8,6 +8,7 @@
  *	write OFFSET LENGTH SEED	a pattern that depends on seed and place
  *	check OFFSET LENGTH SEED	is it there?
  *	zero OFFSET LENGTH		are there zeroes?
+ *	bad OFFSET LENGTH		does each 4 KiB of it fail to be read with EIO?
  *	discard OFFSET LENGTH		BLKDISCARD
  *	zeroout OFFSET LENGTH		BLKZEROOUT
  *	sync				fsync()
@@ -159,6 +160,19 @@ static void do_check(const struct dev *d, uint64_t offset, uint64_t len, uint64_
 	}
 }
 
+static void do_bad(const struct dev *d, uint64_t offset, uint64_t len)
+{
+	uint64_t end = offset + len;
+	ssize_t n;
+
+	for (; offset < end; offset += 4096) {
+		n = pread(d->fd, buf, 4096, offset);
+		if (n >= 0 || errno != EIO)
+			fail("%s: read at %llu: %s, expected an I/O error", d->name,
+			     (unsigned long long)offset, n < 0 ? strerror(errno) : "succeeded");
+	}
+}
+
 static void do_range(const struct dev *d, unsigned long request, const char *what,
 		     uint64_t offset, uint64_t len)
 {
@@ -291,6 +305,8 @@ static int command(const struct dev *d, int argc, char **argv)
 	b = number(d, argv[2], a);
 	if (!strcmp(c, "zero"))
 		do_check(d, a, b, 0);
+	else if (!strcmp(c, "bad"))
+		do_bad(d, a, b);
 	else if (!strcmp(c, "discard"))
 		do_range(d, BLKDISCARD, c, a, b);
 	else if (!strcmp(c, "zeroout"))

@@ -180,6 +180,19 @@ trap 'exit 143' TERM
 tmp=$(mktemp -d /dev/shm/t2.XXXXXX)
 at_exit rm -rf "$tmp"
 
+# setting FILE VALUE: one of the kernel's, for the time of this script
+setting()
+{
+	[ ! -w "$1" ] || { at_exit "echo $(cat "$1") >$1" && echo "$2" >"$1"; }
+}
+
+# Devices that come and go wait for RCU a few times each.
+hurry()
+{
+	setting /sys/kernel/rcu_expedited 1
+	setting /sys/module/rcutree/parameters/jiffies_till_first_fqs 0
+}
+
 # ---- devices ----
 
 sectors()

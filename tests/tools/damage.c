@@ -6,6 +6,8 @@
  *	damage FILE root WHAT		root block: details, deleting, data, or thin ID
  *	damage FILE down BLOCK		its first child
  *	damage FILE leaf BLOCK		leftmost leaf below it (itself if it is one)
+ *	damage FILE at BLOCK KEY LEVEL	node of that level below it where KEY is
+ *	damage FILE span BLOCK		LO HI: interval of a node of a range tree
  *	damage FILE counts BLOCK	slot with the committed count of BLOCK
  *	damage FILE journal N		N-th block from the journal's tail on
  *	damage FILE flip BLOCK OFFSET
@@ -133,6 +135,74 @@ static u64 leaf(u64 block)
 	return block;
 }
 
+/* Which child of a node has @key, and at what level it is. */
+static u64 child_at(const void *data, u64 key, u64 *level)
+{
+	const struct pdata_header *h = data;
+	const struct pdata_range_node_disk *n = data;
+	const struct pdata_btree_disk *b = data;
+	unsigned int i = 1;
+	__le64 v;
+
+	if (le32_to_cpu(h->magic) == PDATA_TYPE_RANGE_NODE) {
+		*level = le16_to_cpu(n->r.level) - 1;
+		while (i < le16_to_cpu(n->r.nr) && le64_to_cpu(n->child[i].begin) <= key)
+			i++;
+		return le64_to_cpu(n->child[i - 1].block);
+	}
+	if (le32_to_cpu(h->magic) != PDATA_TYPE_BTREE || !b->level)
+		die("no such level", 0);
+	*level = le16_to_cpu(b->level) - 1;
+	for (; i < le16_to_cpu(b->nr); i++) {
+		memcpy(&v, b->data + 8 * i, sizeof(v));
+		if (le64_to_cpu(v) > key)
+			break;
+	}
+	memcpy(&v, b->data + sizeof(b->data) / 16 * 8 + 8 * (i - 1), sizeof(v));
+	return le64_to_cpu(v);
+}
+
+static u64 level_of(const void *data)
+{
+	const struct pdata_header *h = data;
+	const struct pdata_range_node_disk *n = data;
+	const struct pdata_btree_disk *b = data;
+
+	switch (le32_to_cpu(h->magic)) {
+	case PDATA_TYPE_RANGE_NODE:
+		return le16_to_cpu(n->r.level);
+	case PDATA_TYPE_BTREE:
+		return le16_to_cpu(b->level);
+	default:
+		return 0;
+	}
+}
+
+static u64 node_at(u64 block, u64 key, u64 want)
+{
+	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
+	u64 level;
+
+	read_block(block, data);
+	for (level = level_of(data); level > want; ) {
+		block = child_at(data, key, &level);
+		read_block(block, data);
+	}
+	if (level != want)
+		die("no such level", 0);
+	return block;
+}
+
+static void span(u64 block)
+{
+	static u8 data[PDATA_BLOCK_SIZE] __aligned(4096);
+	const struct pdata_range_leaf_disk *d = (const void *)data;
+
+	read_block(block, data);
+	printf("%llu %llu\n", (unsigned long long)le64_to_cpu(d->r.lo),
+	       (unsigned long long)le64_to_cpu(d->r.hi));
+}
+
 static u64 counts_slot(u64 block)
 {
 	const u64 group = pdata_group_of(block);
@@ -242,6 +312,10 @@ static void obey(int nr, char **a)
 		answer(child_of(number(a[1])));
 	else if (nr == 2 && !strcmp(cmd, "leaf"))
 		answer(leaf(number(a[1])));
+	else if (nr == 4 && !strcmp(cmd, "at"))
+		answer(node_at(number(a[1]), number(a[2]), number(a[3])));
+	else if (nr == 2 && !strcmp(cmd, "span"))
+		span(number(a[1]));
 	else if (nr == 2 && !strcmp(cmd, "counts"))
 		answer(counts_slot(number(a[1])));
 	else if (nr == 2 && !strcmp(cmd, "journal"))
@@ -268,7 +342,8 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		die("usage: damage FILE COMMAND...", 0);
 	path = argv[1];
-	r = pdata_io_file_open(path, 0, &io);
+	/* Also what a pool in use has. */
+	r = pdata_io_file_open(path, PDATA_IO_FILE_SHARED, &io);
 	if (r)
 		die(path, r);
 	obey(argc - 2, argv + 2);

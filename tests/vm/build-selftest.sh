@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Builds what the tests of tests/kselftest need: blkop and logreplay, and for one
-# kernel the module of tests/kselftest/modules, into build/selftest and
-# build/selftest/KERNEL.  Any warning is a failure.
+# Builds what the tests of tests/kselftest need: blkop, logreplay, damage and
+# mkpool, and for one kernel the module of tests/kselftest/modules, into
+# build/selftest and build/selftest/KERNEL.  Any warning is a failure.
 #
 #   build-selftest.sh 6.1|6.12|uml [VARIABLE=VALUE]...
 set -eu
@@ -34,8 +34,17 @@ program()
 	fi
 }
 
+# in_core NAME: a program of tests/tools, which is linked with the core
+in_core()
+{
+	make -s -C "$TOP/tests" "$TOP/build/user/bin/tools-opt/$1" >/dev/null
+	cp -u "$TOP/build/user/bin/tools-opt/$1" "$TOP/build/selftest/$1"
+}
+
 program blkop "$TOP/tests/kselftest/blkop.c"
 program logreplay "$TOP"/tests/kselftest/logreplay/*.c -ldevmapper
+in_core damage
+in_core mkpool
 exec 8>&-
 exec 9>"$out.lock"
 flock 9

@@ -176,12 +176,13 @@ static int descend(const struct pdata_rt *rt, const struct pdata_view *v, u64 ke
 	}
 }
 
-/* What a read error reports: the interval that is out of reach. */
+/* What a read error reports: the interval that is out of reach, and why. */
 static void out_of_reach(const struct rt_at *at, struct pdata_range *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->begin = at->lo;
 	r->len = at->hi - at->lo;
+	r->value = at->block;
 }
 
 int pdata_rt_lookup(const struct pdata_rt *rt, const struct pdata_view *v, u64 root, u64 key,

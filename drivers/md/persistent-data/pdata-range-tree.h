@@ -99,7 +99,7 @@ struct pdata_rt_path {
  * @path: if not NULL, the blocks visited
  *
  * Return: 0, -PDATA_E_NOT_FOUND, or a read error: then r->begin and r->len are
- * the interval that cannot be read.
+ * the interval that cannot be read, and r->value is the block.
  */
 int __must_check pdata_rt_lookup(const struct pdata_rt *rt, const struct pdata_view *v,
 				 u64 root, u64 key, struct pdata_range *r,
@@ -119,7 +119,8 @@ int __must_check pdata_rt_lookup(const struct pdata_rt *rt, const struct pdata_v
  *
  * Reads what a lookup reads, allocates nothing.
  *
- * Return: 0 or a read error: then out[0] is the interval that cannot be read.
+ * Return: 0 or a read error: then out[0] is the interval that cannot be read, as
+ * with pdata_rt_lookup().
  */
 int __must_check pdata_rt_window(const struct pdata_rt *rt, const struct pdata_view *v,
 				 u64 root, u64 key, struct pdata_range *out,
