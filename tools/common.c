@@ -43,6 +43,16 @@ int tool_getopt(int argc, char **argv, const char *shorts, const struct option *
 	return c == ':' ? '?' : c;
 }
 
+bool tool_help_option(int opt, const char *usage, int *status)
+{
+	*status = opt == 'h' || opt == 'V' ? TOOL_OK : TOOL_FAIL;
+	if (opt == 'V')
+		puts(TOOL_VERSION);
+	else
+		fputs(usage, opt == 'h' ? stdout : stderr);
+	return false;
+}
+
 bool tool_parse_u64(const char *text, u64 max, u64 *value)
 {
 	char *end;
@@ -123,9 +133,15 @@ void tool_progress_begin(bool enabled)
 
 void tool_progress(const char *what, u64 done, u64 total)
 {
+	if (progress.enabled && !(++progress.calls % 256))
+		tool_progress_now(what, done, total);
+}
+
+void tool_progress_now(const char *what, u64 done, u64 total)
+{
 	time_t t;
 
-	if (!progress.enabled || ++progress.calls % 256)
+	if (!progress.enabled)
 		return;
 	t = now();
 	if (t <= progress.last)

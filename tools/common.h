@@ -31,6 +31,12 @@ void __printf(1, 2) tool_err(const char *fmt, ...);
  */
 int tool_getopt(int argc, char **argv, const char *shorts, const struct option *longs);
 
+/*
+ * What all tools do alike: -h, -V, and whatever is not an option. Returns false,
+ * and the status to end with.
+ */
+bool tool_help_option(int opt, const char *usage, int *status);
+
 /* Decimal, all of it, up to @max. */
 bool tool_parse_u64(const char *text, u64 max, u64 *value);
 
@@ -68,6 +74,8 @@ const char *tool_super_error(int r);
 void tool_progress_begin(bool enabled);
 /* @done of @total, in whatever unit; @total 0 = unknown. Cheap. */
 void tool_progress(const char *what, u64 done, u64 total);
+/* The same for rare calls. */
+void tool_progress_now(const char *what, u64 done, u64 total);
 void tool_progress_end(void);
 
 /* ---- JSON ---- */

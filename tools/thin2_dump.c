@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* thin2_dump: a pool's metadata as text. */
-#include "dump.h"
+#include "source.h"
 #include "pool.h"
 
 enum {
@@ -8,10 +8,11 @@ enum {
 	OPT_DEV_ID,
 	OPT_ROOT,
 	OPT_JSON,
+	OPT_BLOCK_SIZE,
 };
 
 struct dump {
-	struct dump_source source;
+	struct source source;
 	const struct pool_writer_ops *format;
 	const char *output;
 	bool quiet;
@@ -23,9 +24,12 @@ struct dump {
 	u64 root;
 	u32 *dev_id;
 	size_t nr_dev_ids;
+	u64 block_size;		/* to write, sectors */
+	u64 scale;		/* units in one */
 };
 
 static const struct option options[] = {
+	{ "data-block-size", required_argument, NULL, OPT_BLOCK_SIZE },
 	{ "dev-id", required_argument, NULL, OPT_DEV_ID },
 	{ "format", required_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
@@ -43,6 +47,7 @@ static const struct option options[] = {
 static const char usage_text[] =
 	"Usage: thin2_dump [options] {device|file}\n"
 	"Writes the metadata of a thin-pool2 as text; a block of it is 4 KiB.\n\n"
+	"      --data-block-size SECTORS  in larger blocks, if all fits them\n"
 	"      --dev-id ID             this thin only (may be repeated)\n"
 	"  -f, --format FORMAT         xml (default), human_readable or json\n"
 	"  -h, --help\n"
@@ -87,12 +92,25 @@ static bool add_dev_id(struct dump *d, const char *text)
 	return true;
 }
 
+/* v1 has 64 KiB at least, but its tools take less. */
+static bool parse_block_size(struct dump *d)
+{
+	if (tool_parse_u64(optarg, 2097152, &d->block_size) && d->block_size &&
+	    !(d->block_size % PDATA_UNIT_SECTORS))
+		return true;
+	tool_err("--data-block-size: '%s' is not a multiple of %u sectors up to 2097152", optarg,
+		 PDATA_UNIT_SECTORS);
+	return false;
+}
+
 /* Options with a value. False: it was reported. */
 static bool parse_value(struct dump *d, int opt)
 {
 	switch (opt) {
 	case OPT_DEV_ID:
 		return add_dev_id(d, optarg);
+	case OPT_BLOCK_SIZE:
+		return parse_block_size(d);
 	case OPT_ROOT:
 		d->by_root = true;
 		return parse_number("--root", optarg, PDATA_MAX_BLOCKS, &d->root);
@@ -163,6 +181,9 @@ static bool parse(struct dump *d, int argc, char **argv, int *status)
 	d->source.path = argv[optind];
 	if (!d->format)
 		d->format = &xml_writer;
+	if (!d->block_size)
+		d->block_size = PDATA_UNIT_SECTORS;
+	d->scale = d->block_size / PDATA_UNIT_SECTORS;
 	return true;
 }
 
@@ -170,21 +191,38 @@ static bool parse(struct dump *d, int argc, char **argv, int *status)
 
 /* Ranges that continue each other across leaves become one. */
 struct join {
+	const struct dump *d;
+	u32 id;			/* thin */
 	struct pool_writer *w;	/* NULL: only count */
 	struct pdata_range r;	/* len 0: none yet */
 	u64 mapped;
 };
 
-static void join_flush(struct join *j)
+static int join_flush(struct join *j)
 {
-	if (j->r.len && j->w)
-		j->w->ops->map(j->w, &j->r);
+	const u64 scale = j->d->scale;
+	struct pdata_range m = j->r;
+
 	j->r.len = 0;
+	if (!m.len || !j->w)
+		return 0;
+	if (m.begin % scale || m.len % scale || m.value % scale) {
+		tool_err("%s: thin %u: units %llu..%llu are not mapped in blocks of %llu sectors",
+			 j->d->source.path, j->id, m.begin, pdata_range_end(&m) - 1,
+			 j->d->block_size);
+		return -PDATA_E_OUT_OF_RANGE;
+	}
+	m.begin /= scale;
+	m.len /= scale;
+	m.value /= scale;
+	j->w->ops->map(j->w, &m);
+	return 0;
 }
 
 static int join_range(void *context, const struct pdata_range *r)
 {
 	struct join *j = context;
+	int ret;
 
 	if (r->kind == PDATA_RANGE_MAPPED)
 		j->mapped += r->len;
@@ -196,9 +234,9 @@ static int join_range(void *context, const struct pdata_range *r)
 		j->r.len += r->len;
 		return 0;
 	}
-	join_flush(j);
+	ret = join_flush(j);
 	j->r = *r;
-	return 0;
+	return ret;
 }
 
 static bool is_wanted(const struct dump *d, u32 id)
@@ -215,29 +253,30 @@ static int dump_thin(struct dump *d, struct pool_writer *w, const struct thin2_d
 {
 	struct pool_device dev = {
 		.dev_id = thin->id,
-		.mapped_blocks = thin->mapped_units,
+		.mapped_blocks = thin->mapped_units / d->scale,
 		.transaction = thin->transaction_id,
 		.creation_time = thin->create_time,
 		.snap_time = thin->snap_time,
 		.uid = thin->uid,
 		.origin_uid = thin->origin_uid,
 	};
-	struct join j = { };
+	struct join j = { .d = d, .id = thin->id };
 	int r;
 
 	if (!d->source.exact) {
-		r = dump_walk(&d->source, thin, join_range, &j);
+		r = source_walk(&d->source, thin, join_range, &j);
 		if (r)
 			return r;
-		dev.mapped_blocks = j.mapped;
+		dev.mapped_blocks = j.mapped / d->scale;
 	}
 	w->ops->device_begin(w, &dev);
 	if (!d->skip_mappings) {
 		j.w = w;
-		r = dump_walk(&d->source, thin, join_range, &j);
+		r = source_walk(&d->source, thin, join_range, &j);
+		if (!r)
+			r = join_flush(&j);
 		if (r)
 			return r;
-		join_flush(&j);
 	}
 	w->ops->device_end(w);
 	return 0;
@@ -250,8 +289,8 @@ static int dump_all(struct dump *d, struct pool_writer *w)
 		.time = sb->time,
 		.transaction = sb->transaction_id,
 		.flags = !!(sb->flags & PDATA_SB_NEEDS_CHECK),
-		.data_block_size = PDATA_UNIT_SECTORS,
-		.nr_data_blocks = sb->data_units,
+		.data_block_size = d->block_size,
+		.nr_data_blocks = sb->data_units / d->scale,
 		.generation = sb->generation,
 	};
 	size_t i;
@@ -263,7 +302,7 @@ static int dump_all(struct dump *d, struct pool_writer *w)
 		if (is_wanted(d, d->source.thin[i].id))
 			r = dump_thin(d, w, &d->source.thin[i]);
 	if (!r)
-		r = dump_still_held(&d->source);
+		r = source_still_held(&d->source);
 	if (!r)
 		w->ops->super_end(w);
 	return r;
@@ -285,13 +324,13 @@ static int check_dev_ids(const struct dump *d)
 	return 0;
 }
 
-static int dump_source_open(struct dump *d)
+static int open_source(struct dump *d)
 {
 	if (d->metadata_snap)
-		return dump_open_snapshot(&d->source, d->snap_block);
+		return source_open_snapshot(&d->source, d->snap_block);
 	if (d->by_root)
-		return dump_open_root(&d->source, d->root, d->nr_dev_ids ? d->dev_id : NULL);
-	return dump_open_pool(&d->source);
+		return source_open_root(&d->source, d->root, d->nr_dev_ids ? d->dev_id : NULL);
+	return source_open_pool(&d->source);
 }
 
 static int dump_to(struct dump *d, FILE *f)
@@ -311,7 +350,7 @@ static int dump_to(struct dump *d, FILE *f)
 static int run(struct dump *d)
 {
 	FILE *f = stdout;
-	int r = dump_source_open(d);
+	int r = open_source(d);
 
 	if (!r)
 		r = check_dev_ids(d);
@@ -348,7 +387,7 @@ int main(int argc, char **argv)
 	d.source.io = tool_open(d.source.path,
 				d.metadata_snap || d.by_root ? TOOL_LIVE : TOOL_READ);
 	r = d.source.io ? run(&d) : -EIO;
-	dump_close(&d.source);
+	source_close(&d.source);
 	if (d.source.io)
 		tool_close(d.source.io);
 	free(d.dev_id);

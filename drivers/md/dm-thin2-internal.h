@@ -205,6 +205,13 @@ int __must_check thin2_merge_frozen(struct thin2_dev *th);
  * and the caller commits, lets him have it, and looks for @th anew.
  */
 int __must_check thin2_merge_some(struct thin2_dev *th);
+/*
+ * Sorted, disjoint changes without records go into the tree of @d, which nobody has
+ * open; it is for the caller to write @d. There may be commits in between, which
+ * do not know of the tree: for a pool that is being built, and valid when all is in.
+ */
+int __must_check thin2_merge_changes(struct thin2_md *md, struct thin2_details *d,
+				     struct pdata_range *change, unsigned int nr);
 void thin2_freeze_locked(struct thin2_dev *th);
 /* Freeze what is there. What was frozen before is merged. */
 int __must_check thin2_freeze(struct thin2_dev *th);

@@ -411,6 +411,34 @@ static int merge_list(struct thin2_dev *th, bool breaks)
 	return 0;
 }
 
+int thin2_merge_changes(struct thin2_md *md, struct thin2_details *d,
+			struct pdata_range *change, unsigned int nr)
+{
+	unsigned int done, changes;
+	struct pdata_rt rt;
+	u64 from = 0;
+	int r;
+
+	lockdep_assert_held(&md->meta_lock);
+	thin2_rt_init_details(md, d, &rt);
+	while (nr) {
+		r = merge_room(md, &changes);
+		if (r)
+			return r;
+		md->merge_mapped = 0;
+		r = pdata_rt_update(&rt, change, nr, changes, &from, &done);
+		if (r)
+			return r;
+		WRITE_ONCE(md->levels, max(md->levels, rt.levels));
+		d->root = rt.root;
+		d->mapped_units += md->merge_mapped;
+		change += done;
+		nr -= done;
+		cond_resched();
+	}
+	return 0;
+}
+
 int thin2_merge_frozen(struct thin2_dev *th)
 {
 	return merge_list(th, false);

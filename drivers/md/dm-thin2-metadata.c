@@ -101,6 +101,7 @@ static void fill_format(const struct thin2_md_params *p, struct pdata_super *sb)
 
 	get_random_bytes(uuid, sizeof(uuid));
 	pdata_super_init(sb, uuid, p->io->nr_blocks);
+	get_random_bytes(&sb->journal_nonce, sizeof(sb->journal_nonce));
 	if (p->journal_blocks)
 		sb->journal_blocks = p->journal_blocks;
 	sb->data_units = p->data_units;

@@ -6,9 +6,9 @@
 #include "common.h"
 #include "dm-thin2-metadata.h"
 
-typedef int (*dump_range_fn)(void *context, const struct pdata_range *r);
+typedef int (*source_range_fn)(void *context, const struct pdata_range *r);
 
-struct dump_source {
+struct source {
 	const char *path;
 	struct pdata_io *io;
 	struct pdata_super sb;
@@ -21,15 +21,15 @@ struct dump_source {
 };
 
 /* All return 0 or an error that has been reported. */
-int dump_open_pool(struct dump_source *s);
+int source_open_pool(struct source *s);
 /* A held checkpoint; @block 0 = any. */
-int dump_open_snapshot(struct dump_source *s, u64 block);
+int source_open_snapshot(struct source *s, u64 block);
 /* A held root; with @dev_id not NULL that thin's. */
-int dump_open_root(struct dump_source *s, u64 block, const u32 *dev_id);
-int dump_walk(struct dump_source *s, const struct thin2_details *d, dump_range_fn fn,
+int source_open_root(struct source *s, u64 block, const u32 *dev_id);
+int source_walk(struct source *s, const struct thin2_details *d, source_range_fn fn,
 	      void *context);
 /* After reading a live device: was it held to the end? */
-int dump_still_held(struct dump_source *s);
-void dump_close(struct dump_source *s);
+int source_still_held(struct source *s);
+void source_close(struct source *s);
 
 #endif

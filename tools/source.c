@@ -4,10 +4,10 @@
  * replays its journal. What a live pool holds is read by walkers of our own,
  * as nothing but the held tree stays as it is meanwhile.
  */
-#include "dump.h"
+#include "source.h"
 #include "walk.h"
 
-static void thin_add(struct dump_source *s, const struct thin2_details *d)
+static void thin_add(struct source *s, const struct thin2_details *d)
 {
 	if (s->nr_thins == s->max_thins) {
 		s->max_thins = s->max_thins ? 2 * s->max_thins : 64;
@@ -16,7 +16,7 @@ static void thin_add(struct dump_source *s, const struct thin2_details *d)
 	s->thin[s->nr_thins++] = *d;
 }
 
-static int failed(const struct dump_source *s, int r)
+static int failed(const struct source *s, int r)
 {
 	tool_err("%s: %s", s->path, tool_error(r));
 	return r;
@@ -30,7 +30,7 @@ static int pool_thin(void *context, const struct thin2_details *d)
 	return 0;
 }
 
-int dump_open_pool(struct dump_source *s)
+int source_open_pool(struct source *s)
 {
 	struct thin2_md_params p = { .io = s->io, .name = s->path, .read_only = true };
 	int r;
@@ -48,8 +48,8 @@ int dump_open_pool(struct dump_source *s)
 
 struct held_walk {
 	struct walk w;		/* first */
-	struct dump_source *s;
-	dump_range_fn fn;
+	struct source *s;
+	source_range_fn fn;
 	void *context;
 };
 
@@ -80,7 +80,7 @@ static int held_entry(struct walk *w, const struct walk_at *at, u64 key, const v
 	return 0;
 }
 
-static void held_init(struct held_walk *h, struct dump_source *s, u64 owner)
+static void held_init(struct held_walk *h, struct source *s, u64 owner)
 {
 	memset(h, 0, sizeof(*h));
 	h->s = s;
@@ -94,7 +94,7 @@ static void held_init(struct held_walk *h, struct dump_source *s, u64 owner)
 	h->w.bad = held_bad;
 }
 
-static int read_super(struct dump_source *s, struct pdata_super *sb)
+static int read_super(struct source *s, struct pdata_super *sb)
 {
 	int r = pdata_super_read(s->io, sb);
 
@@ -117,7 +117,7 @@ static const struct pdata_hold *find_hold(const struct pdata_super *sb, u32 kind
 	return NULL;
 }
 
-int dump_open_snapshot(struct dump_source *s, u64 block)
+int source_open_snapshot(struct source *s, u64 block)
 {
 	struct held_walk h;
 	int r = read_super(s, &s->sb);
@@ -137,7 +137,7 @@ int dump_open_snapshot(struct dump_source *s, u64 block)
 	return r;
 }
 
-int dump_open_root(struct dump_source *s, u64 block, const u32 *dev_id)
+int source_open_root(struct source *s, u64 block, const u32 *dev_id)
 {
 	struct thin2_details d = { 0 };
 	int r = read_super(s, &s->sb);
@@ -157,7 +157,7 @@ int dump_open_root(struct dump_source *s, u64 block, const u32 *dev_id)
 	return 0;
 }
 
-int dump_still_held(struct dump_source *s)
+int source_still_held(struct source *s)
 {
 	struct pdata_super sb;
 	u64 block;
@@ -177,7 +177,7 @@ int dump_still_held(struct dump_source *s)
 	return -PDATA_E_RETRY;
 }
 
-int dump_walk(struct dump_source *s, const struct thin2_details *d, dump_range_fn fn,
+int source_walk(struct source *s, const struct thin2_details *d, source_range_fn fn,
 	      void *context)
 {
 	struct held_walk h;
@@ -198,7 +198,7 @@ int dump_walk(struct dump_source *s, const struct thin2_details *d, dump_range_f
 	return r;
 }
 
-void dump_close(struct dump_source *s)
+void source_close(struct source *s)
 {
 	if (s->md)
 		thin2_md_abandon(s->md);
