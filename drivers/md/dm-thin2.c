@@ -14,6 +14,7 @@
 #include "dm-thin2-trace.h"
 
 #include "dm-thin2.h"
+#include "dm-thin2-compat.h"
 #include "persistent-data/pdata-ondisk.h"
 
 /* ---- constructor and destructor ---- */
@@ -255,6 +256,48 @@ static struct target_type thin_target = {
 	.iterate_devices = thin_iterate_devices,
 	.io_hints = thin_io_hints,
 };
+
+/* ---- the names of version 1 ---- */
+
+static struct target_type compat_thin_target, compat_pool_target;
+
+static int register_compat(struct target_type *tt, const struct target_type *from,
+			   const char *name, struct module *owner)
+{
+	int r;
+
+	*tt = *from;
+	tt->name = name;
+	tt->module = owner;
+	r = dm_register_target(tt);
+	if (r)
+		DMERR("there is a target %s already: is dm-thin-pool (version 1) loaded or built in? It and dm-thin2-compat exclude each other",
+		      name);
+	return r;
+}
+
+int thin2_compat_register(struct module *owner)
+{
+	int r;
+
+	r = register_compat(&compat_thin_target, &thin_target, "thin", owner);
+	if (r)
+		return r;
+	r = register_compat(&compat_pool_target, &thin2_pool_target, "thin-pool", owner);
+	if (r)
+		dm_unregister_target(&compat_thin_target);
+	else
+		DMINFO("thin-pool and thin are version 2 now");
+	return r;
+}
+EXPORT_SYMBOL_GPL(thin2_compat_register);
+
+void thin2_compat_unregister(void)
+{
+	dm_unregister_target(&compat_pool_target);
+	dm_unregister_target(&compat_thin_target);
+}
+EXPORT_SYMBOL_GPL(thin2_compat_unregister);
 
 /* ---- module ---- */
 

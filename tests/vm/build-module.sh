@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Builds dm-thin-pool2.ko for one kernel, outside the source tree, into
-# build/module/NAME.  Any warning is a failure.
+# Builds dm-thin-pool2.ko and dm-thin2-compat.ko for one kernel, outside the source
+# tree, into build/module/NAME.  Any warning is a failure.
 #
 #   build-module.sh [--install] 6.1|6.12|uml|uml-debug|installed [W=1] [C=2] [VARIABLE=VALUE]...
 #
@@ -25,7 +25,7 @@ shift
 src=${MODULE_SRC:-$TOP/drivers/md}
 out=${MODULE_OUT:-$TOP/build/module/$kernel}
 
-args=(CONFIG_DM_THIN_POOL2=m "$@")
+args=(CONFIG_DM_THIN_POOL2=m CONFIG_DM_THIN2_COMPAT=m "$@")
 case $kernel in
 installed)
 	if [ -z "${KDIR:-}" ]; then
