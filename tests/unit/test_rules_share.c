@@ -31,7 +31,7 @@ static void rule_5_checkpoint_is_not_overwritten(void **state)
 
 	pool_init(&p);
 	write_base(&p);
-	root = p.origin->base_root;
+	root = pdata_ptr_block(p.origin->base_root);
 	thin2_lock(p.md);
 	assert_ok(pdata_sm_dec(&p.md->tm.sm, root, &count));
 	assert_int_equal(count, 0);
@@ -49,13 +49,13 @@ static void old_root(bool reader)
 
 	pool_init(&p);
 	write_base(&p);
-	root = p.origin->base_root;
+	root = pdata_ptr_block(p.origin->base_root);
 	pdata_sm_pin(&p.md->tm.sm, &pin);
 	if (!reader)
 		pdata_sm_unpin(&p.md->tm.sm, &pin);
 	write_unit(&p, p.origin, 20, 7);
 	assert_ok(thin2_checkpoint(p.md));
-	assert_true(p.origin->base_root != root);
+	assert_true(pdata_ptr_block(p.origin->base_root) != root);
 	thin2_lock(p.md);
 	assert_int_equal(handed_out(&p, root), !reader);
 	thin2_unlock(p.md);
@@ -422,7 +422,7 @@ static void rule_10_a_flipped_bit(void **state)
 
 	pool_init(&p);
 	write_base(&p);
-	sim_flip_bit(p.meta, p.origin->base_root, 8 * 100);
+	sim_flip_bit(p.meta, pdata_ptr_block(p.origin->base_root), 8 * 100);
 	assert_err(fill_anew(&p), PDATA_E_CSUM);
 	pool_exit(&p);
 }
@@ -439,9 +439,9 @@ static void rule_10_a_misdirected_block(void **state)
 	assert_ok(thin2_dev_open(p.md, 2, &th));
 	write_unit(&p, th, 3, 9);
 	assert_ok(thin2_checkpoint(p.md));
-	root = th->base_root;
+	root = pdata_ptr_block(th->base_root);
 	thin2_dev_close(th);
-	sim_poke(p.meta, p.origin->base_root, sim_peek(p.meta, root));
+	sim_poke(p.meta, pdata_ptr_block(p.origin->base_root), sim_peek(p.meta, root));
 	assert_err(fill_anew(&p), PDATA_E_BLOCKNR);
 	pool_exit(&p);
 }

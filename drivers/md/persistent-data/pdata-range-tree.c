@@ -182,7 +182,7 @@ static void out_of_reach(const struct rt_at *at, struct pdata_range *r)
 	memset(r, 0, sizeof(*r));
 	r->begin = at->lo;
 	r->len = at->hi - at->lo;
-	r->value = at->block;
+	r->value = pdata_ptr_block(at->ptr);
 }
 
 int pdata_rt_lookup(const struct pdata_rt *rt, const struct pdata_view *v, u64 root, u64 key,
