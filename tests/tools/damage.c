@@ -148,7 +148,7 @@ static u64 child_at(const void *data, u64 key, u64 *level)
 		*level = le16_to_cpu(n->r.level) - 1;
 		while (i < le16_to_cpu(n->r.nr) && le64_to_cpu(n->child[i].begin) <= key)
 			i++;
-		return le64_to_cpu(n->child[i - 1].block);
+		return pdata_ptr_block(le64_to_cpu(n->child[i - 1].ptr));
 	}
 	if (le32_to_cpu(h->magic) != PDATA_TYPE_BTREE || !b->level)
 		die("no such level", 0);
@@ -159,7 +159,7 @@ static u64 child_at(const void *data, u64 key, u64 *level)
 			break;
 	}
 	memcpy(&v, b->data + sizeof(b->data) / 16 * 8 + 8 * (i - 1), sizeof(v));
-	return le64_to_cpu(v);
+	return pdata_ptr_block(le64_to_cpu(v));
 }
 
 static u64 level_of(const void *data)
