@@ -507,7 +507,7 @@ static void draw_small(struct pool_sim *ps, struct ps_op *op, u64 dice)
 	} else if (dice < 68) {
 		op->kind = PS_GROW_DATA;
 		op->begin = 1 + draw(ps, 32);
-	} else if (dice < 70) {
+	} else {
 		op->kind = PS_GROW_META;
 		op->begin = 1 + draw(ps, 512);
 	}
@@ -562,6 +562,8 @@ void ps_draw(struct pool_sim *ps, struct ps_op *op)
 		draw_small(ps, op, dice - 90);
 	} else if (dice < 163) {
 		op->kind = PS_RESTART;
+	} else if (dice < 165) {
+		op->kind = PS_VERIFY;
 	} else if (dice < 180) {
 		op->kind = PS_RELEASE;
 	} else {
