@@ -14,6 +14,7 @@
  *
  *	SEED=0x...	first pool's seed
  *	LIES=n		how many, 2,000 by default
+ *	STALE=1		do not spare those either, to see that
  *	JOBS=n		processes, by default one for each processor
  */
 #include <stdlib.h>
@@ -30,6 +31,7 @@
 enum { LIES, TOLD, REFUSED, DEAD };
 
 static u64 wanted = 2000, first_seed;
+static bool stale;
 
 static const struct ps_config shapes[] = {
 	{ .meta_blocks = 512, .data_units = 256, .thin_units = 64, .max_write = 8,
@@ -67,7 +69,9 @@ static bool spare(struct sim_disk *disk, u64 block, const void *data)
 	const struct sim_slot *s = sim_slot_find(disk, block);
 	const u32 type = type_of(data);
 
-	return type == PDATA_TYPE_JOURNAL || (s && s->page && type_of(s->page->data) == type);
+	if (type == PDATA_TYPE_JOURNAL)
+		return true;
+	return !stale && s && s->page && type_of(s->page->data) == type;
 }
 
 static void tell_a_lie(struct pool_sim *ps)
@@ -136,6 +140,7 @@ int main(void)
 	first_seed = test_seed();
 	if (getenv("LIES"))
 		wanted = strtoull(getenv("LIES"), NULL, 0);
+	stale = getenv("STALE");
 	pdata_shim_quiet = !getenv("TRACE");
 	printf("1..1\n");
 	all = par_run(jobs, work, NULL, &died);
