@@ -8,7 +8,7 @@ C ?=
 PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
-.PHONY: help module module-matrix user check demo bench bench-core fuzz tidy install clean setup
+.PHONY: help module module-matrix user check check-crash check-mutations demo bench bench-core fuzz tidy install clean setup
 
 help:
 	@echo 'make module         the kernel module, for the newest kernel headers installed'
@@ -18,6 +18,9 @@ help:
 	@echo 'make user           the tools and the userspace tests'
 	@echo 'make check          everything: build matrix, userspace tests, fuzzers for a'
 	@echo '                    moment, tests on real kernels; ends in "N passed, N failed"'
+	@echo 'make check-crash    10^6 crashes and all short sequences of operations, in userspace;'
+	@echo '                    5 to 10 minutes of both processors'
+	@echo 'make check-mutations  rules are broken one at a time: does a test notice?'
 	@echo 'make demo           a pool, thins and snapshots in a virtual machine'
 	@echo 'make bench          measurements against dm-linear and dm-thin'
 	@echo 'make bench-core     costs, sizes and growth of the metadata, in userspace'
@@ -46,6 +49,14 @@ user:
 
 check:
 	@tests/vm/check.sh
+
+check-crash:
+	@tests/vm/setup.sh base
+	$(MAKE) -C tests crash-long
+
+check-mutations:
+	@tests/vm/setup.sh base
+	@tests/mutations/mutate.sh
 
 demo:
 	@tests/vm/setup.sh vm61

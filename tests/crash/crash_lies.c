@@ -6,11 +6,7 @@
  * read is never wrong.
  *
  * The journal is spared: that its last block, which nothing refers to yet, was
- * lost cannot be seen (rule_10_a_lost_journal_block is about the others). So is a
- * write over an older block of the same type: if it is lost, the
- * older block is there, well formed, in its place and of this pool, and nothing
- * that refers to it says how old it must be. See "What is not detected" in
- * Documentation/dm-thin2-testing.rst.
+ * lost cannot be seen (rule_10_a_lost_journal_block is about the others).
  *
  *	SEED=0x...	first pool's seed
  *	LIES=n		how many, 2,000 by default
@@ -53,21 +49,9 @@ static void steps(struct pool_sim *ps, unsigned int nr)
 		ps_step(ps);
 }
 
-/* A tree of ranges may have a leaf where it had a node. */
-static u32 type_of(const void *block)
-{
-	const u32 magic = le32_to_cpu(((const struct pdata_header *)block)->magic);
-
-	return magic == PDATA_TYPE_RANGE_LEAF ? PDATA_TYPE_RANGE_NODE : magic;
-}
-
-/* See above. Called under the disk's lock, which sim_peek() would take. */
 static bool spare(struct sim_disk *disk, u64 block, const void *data)
 {
-	const struct sim_slot *s = sim_slot_find(disk, block);
-	const u32 type = type_of(data);
-
-	return type == PDATA_TYPE_JOURNAL || (s && s->page && type_of(s->page->data) == type);
+	return le32_to_cpu(((const struct pdata_header *)data)->magic) == PDATA_TYPE_JOURNAL;
 }
 
 static void tell_a_lie(struct pool_sim *ps)

@@ -308,13 +308,13 @@ struct held_walk {
 	const struct ps_held *h;
 };
 
-static int held_node(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int held_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
 	struct held_walk *w = context;
 
 	if (err)
-		ps_die(w->ps, "held tree of thin %u, block %llu: %s", w->h->id, block,
-		       pdata_error_text(err));
+		ps_die(w->ps, "held tree of thin %u, block %llu: %s", w->h->id,
+		       pdata_ptr_block(ptr), pdata_error_text(err));
 	return 0;
 }
 
@@ -334,6 +334,19 @@ static int held_range(void *context, const struct pdata_range *r)
 	return 0;
 }
 
+/* The superblock has the pointer to the block that we were told. */
+static u64 held_ptr(struct pool_sim *ps, u64 block)
+{
+	const struct pdata_super *sb = &ps->md->sb;
+	u32 i;
+
+	for (i = 0; i < sb->nr_holds; i++)
+		if (pdata_ptr_block(sb->hold[i].root) == block)
+			return sb->hold[i].root;
+	ps_die(ps, "the root in block %llu is not held any more", block);
+	return 0;
+}
+
 static void verify_held(struct pool_sim *ps, const struct ps_held *h)
 {
 	struct held_walk w = { .ps = ps, .h = h };
@@ -345,7 +358,8 @@ static void verify_held(struct pool_sim *ps, const struct ps_held *h)
 	if (!h->used || !h->root || ps->faulty)
 		return;
 	thin2_rt_init_details(ps->md, &none, &rt);
-	r = pdata_rt_walk(&rt, &view, h->root, 0, PDATA_MAX_UNITS, held_node, held_range, &w);
+	r = pdata_rt_walk(&rt, &view, held_ptr(ps, h->root), 0, PDATA_MAX_UNITS, held_node,
+			  held_range, &w);
 	if (r)
 		ps_die(ps, "walk: %d", r);
 }

@@ -403,6 +403,9 @@ static int run_kind(struct pool_sim *ps, const struct ps_op *op)
 	case PS_RESTART:
 		return run_restart(ps);
 	case PS_VERIFY:
+		ps_drain(ps);
+		if (ps->clock.off)
+			return -EIO;
 		ps_verify(ps, false);
 		return 0;
 	case PS_CHECK:
@@ -435,14 +438,14 @@ static void run_begin(struct pool_sim *ps, struct ps_op *op)
 int ps_run(struct pool_sim *ps, struct ps_op *op)
 {
 	u64 before = ps->clock.ops;
-	struct ps_op *logged;
+	struct ps_op unlogged, *logged;
 	int r;
 
 	if (!ps->md && op->kind != PS_OPEN)
 		return 0;
 	run_begin(ps, op);
 	log_op(ps, op);
-	logged = ps->log ? &ps->log->op[ps->log->nr - 1] : op;
+	logged = ps->log ? &ps->log->op[ps->log->nr - 1] : &unlogged;
 	if (op->kind == PS_OPEN) {
 		r = run_open(ps, op);
 		ps->busy = NULL;
@@ -450,12 +453,14 @@ int ps_run(struct pool_sim *ps, struct ps_op *op)
 	}
 	if (op->crash)
 		sim_clock_crash_at(&ps->clock, op->crash);
+	else if (ps->clock.crash_at)
+		logged->crash = ps->clock.crash_at - before;	/* if it dies */
 	r = run_kind(ps, op);
 	ps->busy = NULL;
 	if (op->crash && !ps->clock.off)
 		sim_clock_crash(&ps->clock);	/* it took less than it once did */
-	if (ps->clock.off && !op->crash)
-		logged->crash = ps->clock.ops - before;
+	if (!op->crash)
+		logged->crash = ps->clock.off ? ps->clock.ops - before : 0;
 	if (r && !is_forgiven(ps, r))
 		ps_die(ps, "%s (%d)", pdata_error_text(r), r);
 	return r;
@@ -507,7 +512,7 @@ static void draw_small(struct pool_sim *ps, struct ps_op *op, u64 dice)
 	} else if (dice < 68) {
 		op->kind = PS_GROW_DATA;
 		op->begin = 1 + draw(ps, 32);
-	} else if (dice < 70) {
+	} else {
 		op->kind = PS_GROW_META;
 		op->begin = 1 + draw(ps, 512);
 	}
@@ -562,6 +567,8 @@ void ps_draw(struct pool_sim *ps, struct ps_op *op)
 		draw_small(ps, op, dice - 90);
 	} else if (dice < 163) {
 		op->kind = PS_RESTART;
+	} else if (dice < 165) {
+		op->kind = PS_VERIFY;
 	} else if (dice < 180) {
 		op->kind = PS_RELEASE;
 	} else {

@@ -168,7 +168,10 @@ bool ps_wait_for_room(struct pool_sim *ps, struct thin2_dev *th, int *r)
 	}
 }
 
-/* A copy of a unit is not begun while bios on it may not have drained. */
+/*
+ * A copy of a unit is not begun while bios on it may not have drained, nor from
+ * one whose mapping is lost.
+ */
 static int begin_write(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 end, bool part,
 		       struct ps_flight *f)
 {
@@ -176,9 +179,13 @@ static int begin_write(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 
 
 	if (r)
 		return r;
-	if (part && f->w.unshare && thin2_snap_busy(th)) {
+	if (part && f->w.damaged)
+		r = -PDATA_E_DAMAGED;
+	else if (part && f->w.unshare && thin2_snap_busy(th))
+		r = -PDATA_E_PENDING;
+	if (r) {
 		thin2_write_end(&f->w, -EAGAIN);
-		return -PDATA_E_PENDING;
+		return r;
 	}
 	f->provisioned = true;
 	f->phys = f->w.phys;
@@ -189,7 +196,7 @@ static int begin_write(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 
 }
 
 /* What a write has to do at @unit. 1: begin; 0: look again; an error. */
-static int ask(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 end)
+static int ask(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 end, bool part)
 {
 	struct thin2_where where;
 	int r;
@@ -197,7 +204,10 @@ static int ask(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 end)
 	thin2_lookup(th, unit, end, true, &where);
 	switch (where.action) {
 	case THIN2_FILL:
-		return thin2_fill(th, unit, end);
+		r = thin2_fill(th, unit, end);
+		if (!part && (r == -EIO || pdata_error_is_damage(r)))
+			r = thin2_fill_lost(th, unit, end);
+		return r;
 	case THIN2_WAIT:
 		ps_drain(ps);
 		return 0;
@@ -207,8 +217,8 @@ static int ask(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 end)
 	case THIN2_PROVISION:
 	case THIN2_REMAP:
 		return 1;
-	default:
-		return -PDATA_E_DAMAGED;
+	default:	/* damaged: a write of whole units heals it */
+		return part ? -PDATA_E_DAMAGED : 1;
 	}
 }
 
@@ -225,7 +235,7 @@ int ps_issue_write(struct pool_sim *ps, struct thin2_dev *th, u64 unit, u64 end,
 		if (++rounds > 100)
 			ps_die(ps, "a write to thin %u unit %llu makes no progress (%d)", th->id,
 			       (unsigned long long)unit, r);
-		r = ask(ps, th, unit, end);
+		r = ask(ps, th, unit, end, part);
 		if (r < 0)
 			return r;
 		if (!r)

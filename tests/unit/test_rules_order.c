@@ -349,6 +349,29 @@ static void rule_4_tail_leaves_newer_ones(void **state)
 	pool_exit(&p);
 }
 
+static void script_look(struct pool *p)
+{
+	thin2_evict(p->md, ~0ull, THIN2_EVICT_ALL);
+	assert_unit(p, p->origin, 20, 7);
+}
+
+/* What was replayed is merged, and the tree that holds it not committed yet. */
+static void rule_4_overlay_stays_until_the_commit(void **state)
+{
+	struct pool p;
+
+	pool_init(&p);
+	write_base(&p);
+	write_unit(&p, p.origin, 20, 7);
+	assert_ok(thin2_flush(p.md));
+	pool_crash(&p);
+	p.on_flush = script_look;
+	assert_ok(thin2_checkpoint(p.md));
+	assert_null(p.on_flush);
+	assert_unit(&p, p.origin, 20, 7);
+	pool_exit(&p);
+}
+
 /* ---- 9: a snapshot of an origin in use ---- */
 
 /* What is complete before the cut is in the snapshot, though it came after the merge. */
@@ -468,6 +491,7 @@ int main(void)
 		cmocka_unit_test(rule_4_also_of_what_is_merged_in_part),
 		cmocka_unit_test(rule_4_tail_is_the_oldest_not_merged),
 		cmocka_unit_test(rule_4_tail_leaves_newer_ones),
+		cmocka_unit_test(rule_4_overlay_stays_until_the_commit),
 		cmocka_unit_test(rule_9_complete_before_the_cut),
 		cmocka_unit_test(rule_9_issued_before_the_cut),
 		cmocka_unit_test(rule_9_ends_behind_the_cut),

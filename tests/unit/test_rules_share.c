@@ -257,9 +257,9 @@ static void rule_7_an_id_comes_again(void **state)
 	pool_init(&p);
 	assert_ok(thin2_create(p.md, 5));
 	assert_ok(thin2_dev_open(p.md, 5, &th));
-	write_unit(&p, th, 3, 7);
 	/* Keeps the journal's tail where it is. */
 	write_unit(&p, p.origin, 3, 8);
+	write_unit(&p, th, 3, 7);
 	assert_ok(thin2_flush(p.md));
 	thin2_dev_close(th);
 	assert_ok(thin2_delete(p.md, 5));
@@ -518,6 +518,7 @@ static void rule_11_a_merge_replaces_a_lost_leaf(void **state)
 	static const struct pdata_limits limits = { .btree_max = 4, .fanout = 4, .leaf_max = 4 };
 	struct pool p = { .limits = &limits };
 	struct pdata_rt_path path;
+	struct thin2_where w;
 	struct pdata_view view;
 	struct pdata_range r;
 	struct pdata_rt rt;
@@ -530,14 +531,22 @@ static void rule_11_a_merge_replaces_a_lost_leaf(void **state)
 	view = (struct pdata_view){ .tm = &p.md->tm };
 	thin2_rt_init(p.origin, &rt);
 	assert_ok(pdata_rt_lookup(&rt, &view, p.origin->base_root, 0, &r, &path));
+	write_unit(&p, p.origin, 1, 50);
+	assert_ok(thin2_flush(p.md));
 	sim_flip_bit(p.meta, path.block[path.nr - 1], 8 * 100);
 	pool_crash(&p);
 	assert_true(thin2_fill(p.origin, 0, 1));
 	assert_unit(&p, p.origin, 30, 115);
-	write_unit(&p, p.origin, 28, 9);
 	assert_ok(thin2_checkpoint(p.md));
-	assert_ok(thin2_create_snap(p.md, 1, 0));
-	assert_unit(&p, p.origin, 28, 9);
+	assert_u64(atomic64_read(&p.md->nr_dirty), 0);
+	evict_all(p.origin);
+	look(p.origin, 0, false, &w);
+	assert_int_equal(w.action, THIN2_DAMAGED);
+	assert_unit(&p, p.origin, 1, 50);
+	assert_unit(&p, p.origin, 30, 115);
+	take_snap(&p);
+	write_unit(&p, p.origin, 28, 9);
+	assert_unit(&p, p.snap, 28, 114);
 	pool_exit(&p);
 }
 

@@ -266,7 +266,7 @@ static void test_format_crash(void **state)
 			sim_disk_destroy(disk);
 		}
 	}
-	assert_int_equal(at - 1, 6);	/* three writes and a flush, then two that pass */
+	assert_int_equal(at - 1, 7);	/* three writes and two flushes, then two that pass */
 	pdata_shim_quiet = false;
 }
 

@@ -295,7 +295,14 @@ int pdata_super_format(struct pdata_io *io, const struct pdata_super *sb)
 
 	if (io->nr_blocks < PDATA_MIN_BLOCKS)
 		return -PDATA_E_TOO_SMALL;
-	r = super_write_at(io, sb, PDATA_SB_B);
+	/*
+	 * Block 0 reads as zeroes, which may be in a cache only. If it came back as
+	 * superblock A of an older pool without that pool's newer B, that would be
+	 * an older state of it.
+	 */
+	r = pdata_io_flush(io);
+	if (!r)
+		r = super_write_at(io, sb, PDATA_SB_B);
 	if (!r)
 		r = super_write_at(io, sb, PDATA_SB_BACKUP);
 	if (!r)
