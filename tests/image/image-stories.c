@@ -30,16 +30,15 @@ const struct image_story image_stories[] = {
 		.blocks = 1100, .units = 65536, .cut = 4,
 	}, {
 		.name = "merge cut between its commits",
-		.words = "limits 4 3 4 journal 32 create 1 scatter 1 0 60 7 1 checkpoint mark snap 2 1 "
-			 "random 1 40 400 1 checkpoint mark snap 3 2 random 2 60 400 2 random 1 60 400 3 "
-			 "flush mark checkpoint abandon",
-		.blocks = 1024, .units = 65536, .cut = 9,
+		.words = "limits 8 8 16 journal 32 create 1 random 1 20 400 1 checkpoint mark "
+			 "snap 2 1 mark scatter 1 0 1200 3 1 flush mark squeeze abandon",
+		.blocks = 512, .units = 65536, .cut = 7,
 	}, {
 		.name = "two groups",
-		.words = "limits 4 4 4 journal 32 create 1 scatter 1 0 900 9 1 checkpoint mark snap 2 1 "
-			 "scatter 1 0 300 27 2 checkpoint mark random 2 60 8000 3 checkpoint mark "
-			 "random 1 30 8000 4 flush abandon",
-		.blocks = 3000, .units = 65536,
+		.words = "limits 8 8 4 journal 32 create 1 scatter 1 0 3000 3 1 checkpoint mark "
+			 "snap 2 1 scatter 1 0 300 29 2 checkpoint mark random 2 60 8000 3 "
+			 "checkpoint mark random 1 30 8000 4 flush abandon",
+		.blocks = 12000, .units = 65536,
 	}, {
 		.name = "nodes of full size",
 		.words = "journal 32 create 1 scatter 1 0 3000 5 1 checkpoint mark snap 2 1 "

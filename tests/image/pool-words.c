@@ -221,6 +221,9 @@ static bool command(struct pool_words *run, const char *cmd)
 		must(cmd, thin2_flush(run->md));
 	} else if (!strcmp(cmd, "checkpoint")) {
 		must(cmd, thin2_checkpoint(run->md));
+	} else if (!strcmp(cmd, "squeeze")) {
+		r = thin2_checkpoint(run->md);
+		must(cmd, r == -PDATA_E_META_NOSPC ? 0 : r);
 	} else if (!strcmp(cmd, "work")) {
 		r = thin2_work(run->md, true);
 		if (r < 0)

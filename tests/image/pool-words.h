@@ -8,6 +8,7 @@
  *	scatter ID BEGIN NR STEP SEED	NR units, STEP apart, in random order
  *	txn OLD NEW		hold ID			put ID
  *	flush			checkpoint		work
+ *	squeeze			a checkpoint that may run out of space on the way
  *	needs_check		set the flag
  *	mark			call mark()
  *	limits BTREE FANOUT LEAF	(first) small nodes
