@@ -390,6 +390,53 @@ static void unmap_leaves_places(void **state)
 	pool_exit(&p);
 }
 
+/*
+ * A merge that stopped leaves its list frozen. Whoever freezes next must leave it
+ * alone: what is appended meanwhile stays where it is, nothing is forgotten.
+ */
+static void frozen_list_stays(void **state)
+{
+	struct thin2_dev *th;
+	struct pool p;
+	u64 i, nr, first, last;
+
+	pool_init(&p);
+	th = p.origin;
+	for (i = 0; i < 10; i++)
+		write_unit(&p, th, i, 100 + i);
+	thin2_lock(p.md);
+	assert_ok(thin2_freeze(th));
+	thin2_unlock(p.md);
+	nr = th->frozen.nr;
+	first = th->frozen.first_seq;
+	last = th->frozen.last_seq;
+	assert_u64(nr, 10);
+	assert_u64(th->active.nr, 0);
+
+	for (i = 20; i < 25; i++)
+		write_unit(&p, th, i, 100 + i);
+	thin2_lock(p.md);
+	assert_ok(thin2_freeze(th));
+	thin2_unlock(p.md);
+	assert_u64(th->frozen.nr, nr);
+	assert_u64(th->frozen.first_seq, first);
+	assert_u64(th->frozen.last_seq, last);
+	assert_u64(th->active.nr, 5);
+
+	assert_ok(thin2_checkpoint(p.md));
+	assert_u64(th->frozen.nr, 0);
+	assert_u64(th->active.nr, 0);
+	assert_u64(th->details.mapped_units, 15);
+	evict_all(th);
+	for (i = 0; i < 25; i++) {
+		if (i < 10 || i >= 20)
+			assert_unit(&p, th, i, 100 + i);
+		else
+			assert_hole(th, i);
+	}
+	pool_exit(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,6 +450,7 @@ int main(void)
 		cmocka_unit_test(begin_without_memory),
 		cmocka_unit_test(failed_writes_need_no_more),
 		cmocka_unit_test(unmap_leaves_places),
+		cmocka_unit_test(frozen_list_stays),
 	};
 
 	return cmocka_run_group_tests(tests, test_quiet, NULL);
