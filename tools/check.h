@@ -11,6 +11,7 @@
 
 #include "common.h"
 #include "dm-thin2-metadata.h"
+#include "extents.h"
 #include "pdata-layout.h"
 #include "walk.h"
 
@@ -72,13 +73,6 @@ struct thin {
 	bool held;		/* known through a held checkpoint only */
 	bool partial;
 	u64 mapped;		/* counted */
-};
-
-/* Growing array of u64. */
-struct u64s {
-	u64 *v;
-	size_t nr;
-	size_t max;
 };
 
 struct check {
@@ -152,7 +146,5 @@ int check_snapshot(struct check *c);	/* the held checkpoint alone */
 
 int check_data_counts(struct check *c);
 int check_meta_counts(struct check *c);
-
-int u64s_add(struct u64s *a, u64 v);
 
 #endif

@@ -13,13 +13,14 @@
  *	scatter ID BEGIN NR STEP SEED	NR units, STEP apart, in random order
  *	txn OLD NEW		hold ID			put ID
  *	flush			checkpoint		work
+ *	snapshot		hold the details tree as it is now (kind 2)
  *	needs_check		set the flag
  *	limits BTREE FANOUT LEAF	(first) small nodes
  *	journal BLOCKS		(first) length of the ring
  *	step N			(first) a group of the allocator, units
  *	close | abandon		the end; abandon is what a crash leaves
  */
-#include "dm-thin2-metadata.h"
+#include "dm-thin2-internal.h"
 #include "io-file.h"
 
 struct run {
@@ -220,6 +221,24 @@ static void get_root(struct run *run)
 	printf("%llu\n", (unsigned long long)root.root);
 }
 
+/* A hold of a checkpoint: one more reference to the details tree. */
+static void snapshot(struct run *run)
+{
+	struct thin2_md *md = run->md;
+	struct pdata_hold *hold;
+
+	must("checkpoint", thin2_checkpoint(md));
+	thin2_lock(md);
+	hold = &md->sb.hold[md->sb.nr_holds++];
+	hold->root = md->details.root;
+	hold->kind = PDATA_HOLD_CHECKPOINT;
+	hold->generation = md->sb.generation;
+	must("snapshot", pdata_tm_inc(&md->tm, hold->root));
+	must("snapshot", thin2_commit(md));
+	thin2_unlock(md);
+	printf("%llu\n", (unsigned long long)hold->root);
+}
+
 /* Returns false at the end. */
 static bool command(struct run *run, const char *cmd)
 {
@@ -248,6 +267,8 @@ static bool command(struct run *run, const char *cmd)
 		r = thin2_work(run->md, true);
 		if (r < 0)
 			die(cmd, r);
+	} else if (!strcmp(cmd, "snapshot")) {
+		snapshot(run);
 	} else if (!strcmp(cmd, "needs_check")) {
 		run->md->sb.flags |= PDATA_SB_NEEDS_CHECK;
 	} else if (!strcmp(cmd, "close")) {
