@@ -11,6 +11,7 @@
 
 #include "common.h"
 #include "dm-thin2-metadata.h"
+#include "extents.h"
 #include "pdata-layout.h"
 #include "walk.h"
 
@@ -75,13 +76,6 @@ struct thin {
 	bool partial;
 	u64 mapped;		/* counted */
 	u64 leaf_sum;		/* computed */
-};
-
-/* Growing array of u64. */
-struct u64s {
-	u64 *v;
-	size_t nr;
-	size_t max;
 };
 
 struct check {
@@ -155,7 +149,5 @@ int check_snapshot(struct check *c);	/* the held checkpoint alone */
 
 int check_data_counts(struct check *c);
 int check_meta_counts(struct check *c);
-
-int u64s_add(struct u64s *a, u64 v);
 
 #endif

@@ -76,40 +76,6 @@ static void report_total(struct check *c, const char *what, u64 expected, u64 fo
 
 /* ---- data ---- */
 
-/* Segments of equal expected count, from sorted begins and ends of ranges. */
-struct sweep {
-	const struct u64s *begins;
-	const struct u64s *ends;
-	size_t b;
-	size_t e;
-	u64 count;
-	u64 begin;		/* current segment; begin == end: no more */
-	u64 end;
-};
-
-static void sweep_next(struct sweep *s)
-{
-	const u64 none = ~0ull;
-	u64 pos = s->end, next;
-
-	do {
-		while (s->b < s->begins->nr && s->begins->v[s->b] <= pos) {
-			s->b++;
-			s->count++;
-		}
-		while (s->e < s->ends->nr && s->ends->v[s->e] <= pos) {
-			s->e++;
-			s->count--;
-		}
-		next = s->b < s->begins->nr ? s->begins->v[s->b] : none;
-		if (s->e < s->ends->nr)
-			next = min(next, (u64)s->ends->v[s->e]);
-		s->begin = pos;
-		s->end = next == none ? pos : next;
-		pos = next;
-	} while (!s->count && s->end > s->begin);
-}
-
 struct data_check {
 	struct walk w;		/* first */
 	struct check *c;
@@ -200,47 +166,6 @@ static int sm_bad(struct walk *w, const struct walk_at *at, const struct walk_ba
 {
 	data_lost((struct data_check *)w, at->lo, at->hi);
 	return 0;
-}
-
-#define DIGIT_BITS	11
-#define DIGITS		BIT(DIGIT_BITS)
-
-/* One digit of a radix sort; false if all have the same, then nothing is done. */
-static bool sort_digit(const u64 *from, u64 *to, size_t nr, unsigned int shift)
-{
-	size_t count[DIGITS] = { 0 }, sum = 0, n;
-	unsigned int d;
-	size_t i;
-
-	for (i = 0; i < nr; i++)
-		count[(from[i] >> shift) & (DIGITS - 1)]++;
-	if (count[(from[0] >> shift) & (DIGITS - 1)] == nr)
-		return false;
-	for (d = 0; d < DIGITS; d++) {
-		n = count[d];
-		count[d] = sum;
-		sum += n;
-	}
-	for (i = 0; i < nr; i++)
-		to[count[(from[i] >> shift) & (DIGITS - 1)]++] = from[i];
-	return true;
-}
-
-/* There are as many as the pool has ranges: comparing them took half of a check's time. */
-static void u64s_sort(struct u64s *a)
-{
-	unsigned int shift;
-	u64 *other;
-
-	if (a->nr < 2)
-		return;
-	other = tool_alloc(a->nr * sizeof(*other));
-	for (shift = 0; shift < 64; shift += DIGIT_BITS)
-		if (sort_digit(a->v, other, a->nr, shift)) {
-			swap(a->v, other);
-			a->max = a->nr;
-		}
-	free(other);
 }
 
 int check_data_counts(struct check *c)

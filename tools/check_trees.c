@@ -8,16 +8,6 @@
  */
 #include "check.h"
 
-int u64s_add(struct u64s *a, u64 v)
-{
-	if (a->nr == a->max) {
-		a->max = a->max ? 2 * a->max : 1024;
-		a->v = tool_realloc(a->v, a->max * sizeof(*a->v));
-	}
-	a->v[a->nr++] = v;
-	return 0;
-}
-
 /* ---- table of nodes ---- */
 
 static u64 node_hash(u64 block)

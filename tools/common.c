@@ -53,6 +53,23 @@ bool tool_help_option(int opt, const char *usage, int *status)
 	return false;
 }
 
+const char *tool_one_device(int argc, char **argv, const char *usage)
+{
+	if (optind + 1 == argc)
+		return argv[optind];
+	tool_err(optind == argc ? "no metadata device given" : "one device at a time");
+	fputs(usage, stderr);
+	return NULL;
+}
+
+int tool_end_output(int r)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return r ? TOOL_FAIL : TOOL_OK;
+	tool_err("cannot write the output: %s", strerror(errno));
+	return TOOL_FAIL;
+}
+
 bool tool_parse_u64(const char *text, u64 max, u64 *value)
 {
 	char *end;
@@ -62,6 +79,28 @@ bool tool_parse_u64(const char *text, u64 max, u64 *value)
 	errno = 0;
 	*value = strtoull(text, &end, 10);
 	return !errno && !*end && *value <= max;
+}
+
+bool tool_parse_arg(const char *option, const char *text, u64 max, u64 *value)
+{
+	if (tool_parse_u64(text, max, value))
+		return true;
+	tool_err("%s: '%s' is not a number up to %llu", option, text, max);
+	return false;
+}
+
+void tool_size_text(u64 bytes, char *text, size_t size)
+{
+	static const char * const unit[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	unsigned int i = 0;
+	u64 rest = 0;
+
+	while (bytes > 8192 && i + 1 < ARRAY_SIZE(unit)) {
+		rest = bytes % 1024;
+		bytes /= 1024;
+		i++;
+	}
+	snprintf(text, size, "%llu%s", bytes + (rest >= 512), bytes ? unit[i] : "");
 }
 
 static void *tool_got(void *p)
@@ -81,6 +120,11 @@ void *tool_alloc(size_t size)
 void *tool_realloc(void *p, size_t size)
 {
 	return tool_got(realloc(p, size));
+}
+
+char *tool_strdup(const char *text)
+{
+	return tool_got(strdup(text));
 }
 
 void *tool_block(void)

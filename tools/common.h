@@ -37,12 +37,24 @@ int tool_getopt(int argc, char **argv, const char *shorts, const struct option *
  */
 bool tool_help_option(int opt, const char *usage, int *status);
 
+/* The only argument behind the options; NULL, reported, if there is not one. */
+const char *tool_one_device(int argc, char **argv, const char *usage);
+
+/* The status for main(): was it a success, and did all of the output get out? */
+int tool_end_output(int r);
+
 /* Decimal, all of it, up to @max. */
 bool tool_parse_u64(const char *text, u64 max, u64 *value);
+/* The same for an option's value, and what is wrong is reported. */
+bool tool_parse_arg(const char *option, const char *text, u64 max, u64 *value);
+
+/* Bytes as v1's tools write them for people: up to 8192 of the largest unit. */
+void tool_size_text(u64 bytes, char *text, size_t size);
 
 /* Memory, zeroed, or an end with status 1. Give back with free() and pdata_block_free(). */
 void *tool_alloc(size_t size);
 void *tool_realloc(void *p, size_t size);
+char *tool_strdup(const char *text);
 void *tool_block(void);
 
 /* ---- metadata device ---- */

@@ -18,6 +18,8 @@
 
 #define MAX_CHANGES	4096u
 #define WINDOW		512u
+/* Changes of counts, of some 130 bytes when they are sorted, before a commit. */
+#define MAX_COUNTS	(1u << 20)
 
 /* A tree, read from left to right; it may be of the transaction being built. */
 struct window {
@@ -89,6 +91,8 @@ static int changes_merge(struct build *b)
 	int r = thin2_merge_changes(b->md, &b->d, b->change, b->nr);
 
 	b->nr = 0;
+	if (!r && b->md->data_sm.log.nr > MAX_COUNTS)
+		r = thin2_commit(b->md);
 	return r;
 }
 

@@ -151,7 +151,7 @@ static int def_begin(struct xml_reader *x, const char *name)
 	v->def = &s->def[s->nr_defs++];
 	*index = s->nr_defs;
 	memset(v->def, 0, sizeof(*v->def));
-	v->def->name = strdup(name);
+	v->def->name = tool_strdup(name);
 	s->pos = 0;
 	return 0;
 }

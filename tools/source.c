@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * thin2_dump: a pool that nobody uses is opened by the core, read-only, which
- * replays its journal. What a live pool holds is read by walkers of our own,
- * as nothing but the held tree stays as it is meanwhile.
+ * A pool that nobody uses is opened by the core, read-only, which replays its
+ * journal. What a live pool holds is read by walkers of our own, as nothing but the
+ * held tree stays as it is meanwhile.
  */
 #include "source.h"
-#include "walk.h"
+
+#include "overlay_io.h"
+
+/* Blocks that a merge in memory has besides those of the device. */
+#define OVERLAY_BLOCKS	65536u
 
 static void thin_add(struct source *s, const struct thin2_details *d)
 {
@@ -22,6 +26,24 @@ static int failed(const struct source *s, int r)
 	return r;
 }
 
+int source_open_device(struct source *s, bool live)
+{
+	s->io = tool_open(s->path, live ? TOOL_LIVE : TOOL_READ);
+	s->trees = s->io;
+	return s->io ? 0 : -EIO;
+}
+
+const struct thin2_details *source_find(const struct source *s, u32 id)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_thins; i++)
+		if (s->thin[i].id == id)
+			return &s->thin[i];
+	tool_err("%s: there is no thin %u", s->path, id);
+	return NULL;
+}
+
 /* ---- a whole pool ---- */
 
 static int pool_thin(void *context, const struct thin2_details *d)
@@ -30,32 +52,70 @@ static int pool_thin(void *context, const struct thin2_details *d)
 	return 0;
 }
 
+static int pool_list(struct source *s)
+{
+	int r;
+
+	s->sb = s->pool.md->sb;
+	s->exact = !s->pool.md->replayed;
+	r = thin2_for_each_details(s->pool.md, false, pool_thin, s);
+	return r ? failed(s, r) : 0;
+}
+
 int source_open_pool(struct source *s)
 {
 	struct thin2_md_params p = { .io = s->io, .name = s->path, .read_only = true };
 	int r;
 
-	r = thin2_md_open(&p, &s->md);
+	r = thin2_md_open(&p, &s->pool.md);
 	if (r)
 		return failed(s, r);
-	s->sb = s->md->sb;
-	s->exact = !s->md->replayed;
-	r = thin2_for_each_details(s->md, false, pool_thin, s);
-	return r ? failed(s, r) : 0;
+	return pool_list(s);
+}
+
+/*
+ * What the kernel does when it opens the pool, on a device that keeps what is
+ * written in memory, and is larger, so that there is room for it.
+ */
+static int merge_in_memory(struct source *s)
+{
+	struct thin2_md_params p = {
+		.name = s->path,
+		.data_units = s->sb.data_units,
+		.data_block_size = s->sb.data_block_size,
+		.ops = &tool_md_ops,
+		.context = &s->pool,
+	};
+	int r;
+
+	thin2_md_abandon(s->pool.md);
+	s->pool.md = NULL;
+	s->overlay = overlay_io_new(s->io, s->io->nr_blocks + OVERLAY_BLOCKS, OVERLAY_ALL);
+	s->trees = s->overlay;
+	p.io = s->overlay;
+	r = thin2_md_open(&p, &s->pool.md);
+	if (!r)
+		r = thin2_checkpoint(s->pool.md);
+	if (r)
+		return failed(s, r);
+	s->nr_thins = 0;
+	r = pool_list(s);
+	s->exact = true;
+	return r;
+}
+
+int source_open_trees(struct source *s)
+{
+	int r = source_open_pool(s);
+
+	return r || s->exact ? r : merge_in_memory(s);
 }
 
 /* ---- what is held ---- */
 
-struct held_walk {
-	struct walk w;		/* first */
-	struct source *s;
-	source_range_fn fn;
-	void *context;
-};
-
 static int held_bad(struct walk *w, const struct walk_at *at, const struct walk_bad *bad)
 {
-	const struct held_walk *h = (const struct held_walk *)w;
+	const struct source_walk *h = (const struct source_walk *)w;
 
 	tool_err("%s: block %llu cannot be used: %s: %s", h->s->path,
 		 at->block, bad->what ? bad->what : "read",
@@ -65,14 +125,14 @@ static int held_bad(struct walk *w, const struct walk_at *at, const struct walk_
 
 static int held_range(struct walk *w, const struct walk_at *at, const struct pdata_range *r)
 {
-	struct held_walk *h = (struct held_walk *)w;
+	struct source_walk *h = (struct source_walk *)w;
 
 	return h->fn(h->context, r);
 }
 
 static int held_entry(struct walk *w, const struct walk_at *at, u64 key, const void *value)
 {
-	struct held_walk *h = (struct held_walk *)w;
+	struct source_walk *h = (struct source_walk *)w;
 	struct thin2_details d;
 
 	thin2_details_unpack(value, &d);
@@ -80,14 +140,25 @@ static int held_entry(struct walk *w, const struct walk_at *at, u64 key, const v
 	return 0;
 }
 
-static void held_init(struct held_walk *h, struct source *s, u64 owner)
+/* Nothing that is held is newer. */
+static u64 held_generation(const struct source *s)
+{
+	u64 generation = 0;
+	unsigned int i;
+
+	for (i = 0; i < s->nr_held; i++)
+		generation = max(generation, s->held[i].generation);
+	return generation;
+}
+
+void source_walk_init(struct source_walk *h, struct source *s, u64 owner)
 {
 	memset(h, 0, sizeof(*h));
 	h->s = s;
-	h->w.io = s->io;
+	h->w.io = s->trees;
 	h->w.uuid = s->sb.uuid;
 	h->w.nr_blocks = s->sb.meta_blocks;
-	h->w.max_generation = s->hold->generation;
+	h->w.max_generation = s->nr_held ? held_generation(s) : s->sb.generation;
 	h->w.owner = owner;
 	h->w.next_uid = s->sb.next_uid;
 	h->w.value_size = sizeof(struct pdata_details_disk);
@@ -117,22 +188,30 @@ static const struct pdata_hold *find_hold(const struct pdata_super *sb, u32 kind
 	return NULL;
 }
 
+static const struct pdata_hold *use_held(struct source *s, const struct pdata_hold *hold)
+{
+	s->exact = true;
+	s->held[s->nr_held] = *hold;
+	return &s->held[s->nr_held++];
+}
+
 int source_open_snapshot(struct source *s, u64 block)
 {
-	struct held_walk h;
+	const struct pdata_hold *hold;
+	struct source_walk h;
 	int r = read_super(s, &s->sb);
 
 	if (r)
 		return r;
-	s->exact = true;
-	s->hold = find_hold(&s->sb, PDATA_HOLD_CHECKPOINT, block ? &block : NULL, NULL);
-	if (!s->hold) {
+	hold = find_hold(&s->sb, PDATA_HOLD_CHECKPOINT, block ? &block : NULL, NULL);
+	if (!hold) {
 		tool_err("%s: no such metadata snapshot is held", s->path);
 		return -PDATA_E_NOT_FOUND;
 	}
-	held_init(&h, s, PDATA_OWNER_DETAILS);
+	hold = use_held(s, hold);
+	source_walk_init(&h, s, PDATA_OWNER_DETAILS);
 	h.w.entry = held_entry;
-	r = walk_btree(&h.w, s->hold->root);
+	r = walk_btree(&h.w, hold->root);
 	walk_exit(&h.w);
 	return r;
 }
@@ -140,56 +219,66 @@ int source_open_snapshot(struct source *s, u64 block)
 int source_open_root(struct source *s, u64 block, const u32 *dev_id)
 {
 	struct thin2_details d = { 0 };
-	int r = read_super(s, &s->sb);
+	const struct pdata_hold *hold;
+	int r = s->nr_held ? 0 : read_super(s, &s->sb);
 
 	if (r)
 		return r;
-	s->hold = find_hold(&s->sb, PDATA_HOLD_ROOT, &block, dev_id);
-	if (!s->hold) {
+	hold = find_hold(&s->sb, PDATA_HOLD_ROOT, &block, dev_id);
+	if (!hold) {
 		tool_err("%s: block %llu is not a held root (message get_root holds one)",
 			 s->path, block);
 		return -PDATA_E_NOT_FOUND;
 	}
-	d.id = s->hold->id;
-	d.uid = s->hold->uid;
-	d.root = s->hold->root;
+	hold = use_held(s, hold);
+	/* Its mapped units are not known. */
+	s->exact = false;
+	d.id = hold->id;
+	d.uid = hold->uid;
+	d.root = hold->root;
 	thin_add(s, &d);
 	return 0;
 }
 
 int source_still_held(struct source *s)
 {
+	const struct pdata_hold *hold;
 	struct pdata_super sb;
+	unsigned int i;
 	u64 block;
 	int r;
 
-	if (!s->hold)
+	if (!s->nr_held)
 		return 0;
-	block = pdata_ptr_block(s->hold->root);
 	r = read_super(s, &sb);
 	if (r)
 		return r;
-	if (!memcmp(sb.uuid, s->sb.uuid, sizeof(sb.uuid)) &&
-	    find_hold(&sb, s->hold->kind, &block, &s->hold->id))
-		return 0;
-	tool_err("%s: what was read has been let go meanwhile, the output is worth nothing",
-		 s->path);
-	return -PDATA_E_RETRY;
+	for (i = 0; i < s->nr_held; i++) {
+		hold = &s->held[i];
+		block = pdata_ptr_block(hold->root);
+		if (!memcmp(sb.uuid, s->sb.uuid, sizeof(sb.uuid)) &&
+		    find_hold(&sb, hold->kind, &block, &hold->id))
+			continue;
+		tool_err("%s: what was read has been let go meanwhile, the output is worth nothing",
+			 s->path);
+		return -PDATA_E_RETRY;
+	}
+	return 0;
 }
 
 int source_walk(struct source *s, const struct thin2_details *d, source_range_fn fn,
 	      void *context)
 {
-	struct held_walk h;
+	struct source_walk h;
 	int r;
 
-	if (s->md) {
-		r = thin2_walk(s->md, d, fn, context);
+	if (s->pool.md) {
+		r = thin2_walk(s->pool.md, d, fn, context);
 		if (r)
 			tool_err("%s: thin %u: %s", s->path, d->id, tool_error(r));
 		return r;
 	}
-	held_init(&h, s, 0);
+	source_walk_init(&h, s, 0);
 	h.w.range = held_range;
 	h.fn = fn;
 	h.context = context;
@@ -200,7 +289,10 @@ int source_walk(struct source *s, const struct thin2_details *d, source_range_fn
 
 void source_close(struct source *s)
 {
-	if (s->md)
-		thin2_md_abandon(s->md);
+	if (s->pool.md)
+		thin2_md_abandon(s->pool.md);
+	overlay_io_free(s->overlay);
+	if (s->io)
+		tool_close(s->io);
 	free(s->thin);
 }

@@ -90,11 +90,9 @@ static bool parse(struct check *c, int argc, char **argv, int *status)
 		if (!parse_option(c, opt, status))
 			return false;
 	*status = TOOL_FAIL;
-	if (optind + 1 != argc) {
-		tool_err(optind == argc ? "no metadata device given" : "one device at a time");
-		fputs(usage_text, stderr);
+	c->path = tool_one_device(argc, argv, usage_text);
+	if (!c->path)
 		return false;
-	}
 	if (c->metadata_snap && (c->clear_needs_check || c->auto_repair)) {
 		tool_err("a metadata snapshot is only looked at, nothing is changed with it");
 		return false;
@@ -103,7 +101,6 @@ static bool parse(struct check *c, int argc, char **argv, int *status)
 		tool_err("the needs_check flag is cleared after a full check only");
 		return false;
 	}
-	c->path = argv[optind];
 	return true;
 }
 
@@ -265,9 +262,5 @@ int main(int argc, char **argv)
 	free(c.thin);
 	free(c.begins.v);
 	free(c.ends.v);
-	if (fflush(stdout) || ferror(stdout)) {
-		tool_err("cannot write the result");
-		return TOOL_FAIL;
-	}
-	return status;
+	return tool_end_output(status);
 }

@@ -73,19 +73,11 @@ static bool parse_format(struct dump *d, const char *name)
 	return d->format;
 }
 
-static bool parse_number(const char *option, const char *text, u64 max, u64 *value)
-{
-	if (tool_parse_u64(text, max, value))
-		return true;
-	tool_err("%s: '%s' is not a number up to %llu", option, text, max);
-	return false;
-}
-
 static bool add_dev_id(struct dump *d, const char *text)
 {
 	u64 id;
 
-	if (!parse_number("--dev-id", text, THIN2_MAX_ID, &id))
+	if (!tool_parse_arg("--dev-id", text, THIN2_MAX_ID, &id))
 		return false;
 	d->dev_id = tool_realloc(d->dev_id, (d->nr_dev_ids + 1) * sizeof(*d->dev_id));
 	d->dev_id[d->nr_dev_ids++] = id;
@@ -113,12 +105,12 @@ static bool parse_value(struct dump *d, int opt)
 		return parse_block_size(d);
 	case OPT_ROOT:
 		d->by_root = true;
-		return parse_number("--root", optarg, PDATA_MAX_BLOCKS, &d->root);
+		return tool_parse_arg("--root", optarg, PDATA_MAX_BLOCKS, &d->root);
 	case 'f':
 		return parse_format(d, optarg);
 	case 'm':
 		d->metadata_snap = true;
-		return !optarg || parse_number("-m", optarg, PDATA_MAX_BLOCKS, &d->snap_block);
+		return !optarg || tool_parse_arg("-m", optarg, PDATA_MAX_BLOCKS, &d->snap_block);
 	case 'o':
 		d->output = optarg;
 		return true;
@@ -165,11 +157,9 @@ static bool parse(struct dump *d, int argc, char **argv, int *status)
 		if (!parse_option(d, opt, status))
 			return false;
 	*status = TOOL_FAIL;
-	if (optind + 1 != argc) {
-		tool_err(optind == argc ? "no metadata device given" : "one device at a time");
-		fputs(usage_text, stderr);
+	d->source.path = tool_one_device(argc, argv, usage_text);
+	if (!d->source.path)
 		return false;
-	}
 	if (d->metadata_snap && d->by_root) {
 		tool_err("either a metadata snapshot or a root");
 		return false;
@@ -178,7 +168,6 @@ static bool parse(struct dump *d, int argc, char **argv, int *status)
 		tool_err("a root belongs to one thin");
 		return false;
 	}
-	d->source.path = argv[optind];
 	if (!d->format)
 		d->format = &xml_writer;
 	if (!d->block_size)
@@ -310,22 +299,20 @@ static int dump_all(struct dump *d, struct pool_writer *w)
 
 static int check_dev_ids(const struct dump *d)
 {
-	size_t i, k;
+	size_t i;
 
-	for (i = 0; i < d->nr_dev_ids; i++) {
-		for (k = 0; k < d->source.nr_thins; k++)
-			if (d->source.thin[k].id == d->dev_id[i])
-				break;
-		if (k < d->source.nr_thins)
-			continue;
-		tool_err("%s: there is no thin %u", d->source.path, d->dev_id[i]);
-		return -PDATA_E_NOT_FOUND;
-	}
+	for (i = 0; i < d->nr_dev_ids; i++)
+		if (!source_find(&d->source, d->dev_id[i]))
+			return -PDATA_E_NOT_FOUND;
 	return 0;
 }
 
 static int open_source(struct dump *d)
 {
+	int r = source_open_device(&d->source, d->metadata_snap || d->by_root);
+
+	if (r)
+		return r;
 	if (d->metadata_snap)
 		return source_open_snapshot(&d->source, d->snap_block);
 	if (d->by_root)
@@ -384,12 +371,8 @@ int main(int argc, char **argv)
 	}
 	/* What the core has to say names the blocks. */
 	pdata_shim_quiet = d.quiet;
-	d.source.io = tool_open(d.source.path,
-				d.metadata_snap || d.by_root ? TOOL_LIVE : TOOL_READ);
-	r = d.source.io ? run(&d) : -EIO;
+	r = run(&d);
 	source_close(&d.source);
-	if (d.source.io)
-		tool_close(d.source.io);
 	free(d.dev_id);
 	return r ? TOOL_FAIL : TOOL_OK;
 }

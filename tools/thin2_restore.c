@@ -40,9 +40,7 @@ static const char usage_text[] =
 
 static bool parse_number(const char *option, u64 max, u64 *value, bool *set)
 {
-	*set = tool_parse_u64(optarg, max, value);
-	if (!*set)
-		tool_err("%s: '%s' is not a number up to %llu", option, optarg, max);
+	*set = tool_parse_arg(option, optarg, max, value);
 	return *set;
 }
 

@@ -3,6 +3,7 @@
  * Small histories of pools, told in words. Failures end the program: what is to
  * be tested comes afterwards.
  */
+#include "dm-thin2-internal.h"
 #include "pool-words.h"
 
 static void die(const char *what, int r)
@@ -195,6 +196,24 @@ static void get_root(struct pool_words *run)
 	printf("%llu\n", (unsigned long long)root.root);
 }
 
+/* A hold of a checkpoint: one more reference to the details tree. */
+static void snapshot(struct pool_words *run)
+{
+	struct thin2_md *md = run->md;
+	struct pdata_hold *hold;
+
+	must("checkpoint", thin2_checkpoint(md));
+	thin2_lock(md);
+	hold = &md->sb.hold[md->sb.nr_holds++];
+	hold->root = md->details.root;
+	hold->kind = PDATA_HOLD_CHECKPOINT;
+	hold->generation = md->sb.generation;
+	must("snapshot", pdata_tm_inc(&md->tm, hold->root));
+	must("snapshot", thin2_commit(md));
+	thin2_unlock(md);
+	printf("%llu\n", (unsigned long long)pdata_ptr_block(hold->root));
+}
+
 /* Returns false at the end. */
 static bool command(struct pool_words *run, const char *cmd)
 {
@@ -217,6 +236,8 @@ static bool command(struct pool_words *run, const char *cmd)
 		get_root(run);
 	} else if (!strcmp(cmd, "put")) {
 		must(cmd, thin2_put_root(run->md, number(run)));
+	} else if (!strcmp(cmd, "snapshot")) {
+		snapshot(run);
 	} else if (!strcmp(cmd, "flush")) {
 		must(cmd, thin2_flush(run->md));
 	} else if (!strcmp(cmd, "checkpoint")) {

@@ -9,6 +9,7 @@
  *	txn OLD NEW		hold ID			put ID
  *	flush			checkpoint		work
  *	squeeze			a checkpoint that may run out of space on the way
+ *	snapshot		hold the details tree as it is now (kind 2)
  *	needs_check		set the flag
  *	mark			call mark()
  *	limits BTREE FANOUT LEAF	(first) small nodes

@@ -169,7 +169,7 @@ XML
 run 0 thin2_restore -i twice.xml -o new.md && [ ! -s err ] && run 0 thin2_dump new.md && cp out b.xml &&
 	same twice.xml b.xml
 result $? "times that differ"
-sed 's/snap_time="2"/snap_time="1"/' twice.xml >bad.xml
+sed '1s/<superblock/& uuid=""/; s/snap_time="2"/snap_time="1"/' twice.xml >bad.xml
 run 0 thin2_restore -i bad.xml -o new.md && has err "taken for shared"
 result $? "births that cannot be right, without a def"
 
