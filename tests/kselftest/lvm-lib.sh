@@ -74,10 +74,10 @@ vg_gone()
 	done
 }
 
-# vg_make PV...
+# vg_make PV...: with extents of 1 MiB
 vg_make()
 {
-	pvcreate -y -ff "${@/#/$MAP/}" && vgcreate $VG "${@/#/$MAP/}" && at_exit vg_gone
+	pvcreate -y -ff "${@/#/$MAP/}" && vgcreate -s 1m $VG "${@/#/$MAP/}" && at_exit vg_gone
 }
 
 # lvs_are DESCRIPTION FIELDS LINE...: what lvs prints, a line for each volume, in
