@@ -31,8 +31,10 @@ check "the names are version 1's" eval 'dmsetup targets | grep -qE "^thin-pool +
 must rmmod dm_thin_pool
 must insmod "$MODDIR/dm-thin2-compat.ko"
 log_from_here
-check_fails "the other way round: version 1 is refused" "" modprobe dm-thin-pool
-check "the log says why, too" said "thin.* (target )?already (registered|exists)|dm_thin_pool.*-17"
+# which modprobe does not always report
+modprobe dm-thin-pool
+check "the other way round: version 1 is refused" [ ! -e /sys/module/dm_thin_pool ]
+check "the log says why, too" said "thin2: dm-thin-pool .version 1. cannot be loaded"
 check "the names are version 2's" eval 'dmsetup targets | grep -qE "^thin-pool +v2"'
 must rmmod dm_thin2_compat
 check "none has them" eval '! dmsetup targets | grep -qE "^thin(-pool)? "'
