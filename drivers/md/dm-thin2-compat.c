@@ -10,16 +10,64 @@
  * A name belongs to one module: whichever of this one and dm-thin-pool comes
  * second cannot be loaded.
  */
+#include <linux/device-mapper.h>
 #include <linux/module.h>
+#include <linux/notifier.h>
 #include "dm-thin2-compat.h"
+
+#define DM_MSG_PREFIX "thin2"
+
+#ifdef CONFIG_MODULES
+/*
+ * Not every kernel says why dm-thin-pool cannot be loaded, and modprobe takes
+ * the error for success.
+ */
+static int module_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct module *mod = data;
+
+	if (event == MODULE_STATE_COMING && !strcmp(mod->name, "dm_thin_pool"))
+		DMERR("dm-thin-pool (version 1) cannot be loaded: dm-thin2-compat has its names. They exclude each other");
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block module_nb = { .notifier_call = module_event };
+
+static int watch_modules(void)
+{
+	return register_module_notifier(&module_nb);
+}
+
+static void unwatch_modules(void)
+{
+	unregister_module_notifier(&module_nb);
+}
+#else
+static int watch_modules(void)
+{
+	return 0;
+}
+
+static void unwatch_modules(void)
+{
+}
+#endif
 
 static int __init thin2_compat_init(void)
 {
-	return thin2_compat_register(THIS_MODULE);
+	int r = thin2_compat_register(THIS_MODULE);
+
+	if (r)
+		return r;
+	r = watch_modules();
+	if (r)
+		thin2_compat_unregister();
+	return r;
 }
 
 static void __exit thin2_compat_exit(void)
 {
+	unwatch_modules();
 	thin2_compat_unregister();
 }
 
