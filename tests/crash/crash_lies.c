@@ -13,7 +13,7 @@
  * Documentation/dm-thin2-testing.rst.
  *
  *	SEED=0x...	first pool's seed
- *	LIES=n		how many, 2,000 by default
+ *	LIES=n		how many, 1,000 by default
  *	STALE=1		do not spare those either, to see that
  *	JOBS=n		processes, by default one for each processor
  */
@@ -30,7 +30,7 @@
 
 enum { LIES, TOLD, REFUSED, DEAD };
 
-static u64 wanted = 2000, first_seed;
+static u64 wanted = 1000, first_seed;
 static bool stale;
 
 static const struct ps_config shapes[] = {
