@@ -9,7 +9,7 @@
  * lost cannot be seen (rule_10_a_lost_journal_block is about the others).
  *
  *	SEED=0x...	first pool's seed
- *	LIES=n		how many, 2,000 by default
+ *	LIES=n		how many, 1,000 by default
  *	JOBS=n		processes, by default one for each processor
  */
 #include <stdlib.h>
@@ -25,7 +25,7 @@
 
 enum { LIES, TOLD, REFUSED, DEAD };
 
-static u64 wanted = 2000, first_seed;
+static u64 wanted = 1000, first_seed;
 
 static const struct ps_config shapes[] = {
 	{ .meta_blocks = 512, .data_units = 256, .thin_units = 64, .max_write = 8,
