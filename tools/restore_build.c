@@ -240,6 +240,7 @@ static int def_end(struct xml_reader *x)
 static int share(struct build *b, const struct restore_device *from)
 {
 	b->d.root = from->root;
+	b->d.leaf_sum = from->leaf_sum;
 	b->d.mapped_units = from->mapped;
 	b->d.origin_uid = from->uid;
 	return from->root ? pdata_tm_inc(&b->md->tm, from->root) : 0;
@@ -272,6 +273,7 @@ static int device_end(struct xml_reader *x)
 
 	device->uid = b->d.uid;
 	device->root = b->d.root;
+	device->leaf_sum = b->d.leaf_sum;
 	device->mapped = b->d.mapped_units;
 	return r ? failed(b, r) : 0;
 }

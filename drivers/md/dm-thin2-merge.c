@@ -328,6 +328,16 @@ static int merge_update(struct thin2_dev *th, struct pdata_rt *rt, unsigned int 
 	return r;
 }
 
+/* What a step has made of the tree. */
+static void take_tree(struct thin2_md *md, const struct pdata_rt *rt, struct thin2_details *d)
+{
+	d->root = rt->root;
+	d->leaf_sum = rt->leaf_sum;
+	if (rt->sum_lost)
+		d->flags |= PDATA_THIN_SUM_LOST;
+	d->mapped_units += md->merge_mapped;
+}
+
 static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 {
 	struct thin2_merge *m = &th->merge;
@@ -347,11 +357,7 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 	WRITE_ONCE(md->levels, max(md->levels, rt->levels));
 	WRITE_ONCE(th->own_decs, th->own_decs + (md->nr_decs - decs));
 	m->pos += done;
-	th->details.root = rt->root;
-	th->details.leaf_sum = rt->leaf_sum;
-	if (rt->sum_lost)
-		th->details.flags |= PDATA_THIN_SUM_LOST;
-	th->details.mapped_units += md->merge_mapped;
+	take_tree(md, rt, &th->details);
 	thin2_details_touch(th);
 	cond_resched();
 	return 0;
@@ -430,8 +436,7 @@ int thin2_merge_changes(struct thin2_md *md, struct thin2_details *d,
 		if (r)
 			return r;
 		WRITE_ONCE(md->levels, max(md->levels, rt.levels));
-		d->root = rt.root;
-		d->mapped_units += md->merge_mapped;
+		take_tree(md, &rt, d);
 		change += done;
 		nr -= done;
 		cond_resched();

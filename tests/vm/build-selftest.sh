@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Builds what the tests of tests/kselftest need: blkop, logreplay, damage and
-# mkpool, and for one kernel the module of tests/kselftest/modules, into
+# Builds what the tests of tests/kselftest need: blkop, logreplay, killwork,
+# damage and mkpool, and for one kernel the module of tests/kselftest/modules, into
 # build/selftest and build/selftest/KERNEL.  Any warning is a failure.
 #
 #   build-selftest.sh 6.1|6.12|uml [VARIABLE=VALUE]...
@@ -43,6 +43,7 @@ in_core()
 
 program blkop "$TOP/tests/kselftest/blkop.c"
 program logreplay "$TOP"/tests/kselftest/logreplay/*.c -ldevmapper
+program killwork "$TOP"/tests/kselftest/kill/*.c "$TOP/tests/kselftest/logreplay/dm.c" -ldevmapper
 in_core damage
 in_core mkpool
 exec 8>&-

@@ -52,6 +52,7 @@ stage fuzz make -C tests fuzz-smoke
 stage module-6.1 tests/vm/build-module.sh 6.1 W=1 C=2
 stage module-6.12 tests/vm/build-module.sh 6.12 W=1
 stage module-uml tests/vm/build-module.sh uml W=1
+stage kill tests/vm/kill.sh
 stage kernel-6.1 tests/vm/kernel-tests.sh 6.1
 stage kernel-6.12 tests/vm/kernel-tests.sh 6.12
 

@@ -4,7 +4,7 @@
 # Boots a kernel and runs a script in it, as root.
 #
 #   run.sh -k 6.1|6.12|uml|uml-debug [-m MEM] [-c CPUS] [-t SECONDS] [-d FILE]... [-e VAR=VALUE]...
-#          [-o OUTDIR] [--kill-on STRING] -- SCRIPT [ARGS]
+#          [-o OUTDIR] [--kill-on STRING [--kill-delay MS]] -- SCRIPT [ARGS]
 #
 # The guest's root is the host's, read-only, under an overlay in memory: the
 # checkout, what is built in it and every installed tool are there under their
@@ -22,7 +22,8 @@
 # Exit status: the script's; 124 when time is up; 125 when the guest could not
 # run it; 99 when the kernel complained (oops, warning, lockdep, hung task) and
 # the script returned 0 (or the kill came); 42 when --kill-on's STRING came as part of a line on
-# the console and the machine was killed there and then (a power cut).
+# the console and the machine was killed there and then, or MS milliseconds later
+# (a power cut).
 set -eu
 
 . "$(dirname "$0")/lib.sh"
@@ -35,6 +36,7 @@ disks=()
 vars=()
 out=
 kill_on=
+kill_delay=0
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -46,6 +48,7 @@ while [ $# -gt 0 ]; do
 	-e) vars+=("$2"); shift 2 ;;
 	-o) out=$2; shift 2 ;;
 	--kill-on) kill_on=$2; shift 2 ;;
+	--kill-delay) kill_delay=$2; shift 2 ;;
 	--) shift; break ;;
 	*) die "unknown option '$1' (see the top of $0)" ;;
 	esac
@@ -148,21 +151,36 @@ stop_vm()
 trap stop_vm EXIT
 trap 'exit 130' INT TERM
 
+# now_us: microseconds
+now_us()
+{
+	echo "${EPOCHREALTIME/[.,]/}"
+}
+
 why=
+kill_at=
 end=$((SECONDS + seconds))
 while left=$((end - SECONDS)) && [ $left -gt 0 ]; do
+	if [ -n "$kill_at" ] && [ -z "$why" ]; then
+		left=$((kill_at - $(now_us)))
+		if [ $left -le 0 ]; then
+			stop_vm
+			# What it had written before is still to be read.
+			why=killed
+			continue
+		fi
+		left=$((left / 1000000)).$(printf %06d $((left % 1000000)))
+	fi
 	IFS= read -r -t "$left" -u 3 line || {
 		[ $? -gt 128 ] && continue
 		break
 	}
 	line=${line%$'\r'}
 	printf '%s\n' "$line" >&4
-	if [ -n "$kill_on" ] && [[ $line == *"$kill_on"* ]]; then
-		stop_vm
-		why=killed
+	if [ -n "$kill_on" ] && [ -z "$kill_at" ] && [[ $line == *"$kill_on"* ]]; then
+		kill_at=$(($(now_us) + kill_delay * 1000))
 	fi
 	[[ $line =~ ^\[\ *[0-9]+\.[0-9]+\] ]] || printf '%s\n' "$line"
-	[ -z "$why" ] || break
 done 4>"$out/console.log"
 [ $((end - SECONDS)) -gt 0 ] || why=${why:-timeout}
 stop_vm
