@@ -6,7 +6,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 
 history="create 1 random 1 200 20000 1 checkpoint snap 3 1 random 1 60 20000 2 create 7
-	write 7 4000 10 checkpoint snap 9 3 unmap 9 0 4000 random 3 40 20000 3"
+	write 7 4000 10 checkpoint snap 9 3 unmap 9 0 4000 random 3 40 20000 3 snap 11 9"
 # shellcheck disable=SC2086
 mkpool dirty.md 4096 1048576 limits 4 6 8 $history flush abandon
 
@@ -35,9 +35,9 @@ units()
 		awk '{ for (i = $1; i < $2; i++) print i, $3, $4 + i - $1 }' | sort -n
 }
 
-# Somewhere in the middle of what is used.
-a=$(thin2_dump --dev-id 3 dirty.md | sed -n 's/.* data_b[a-z]*="\([0-9]*\)".*/\1/p' | sort -n | sed -n 20p)
-b=$((a + 100)) c=$((a + 200)) d=$((a + 300)) e=$((a + 320))
+# Somewhere in the middle of what is used, in the middle of a range.
+a=$(thin2_dump --dev-id 3 dirty.md | sed -n 's/.* data_begin="\([0-9]*\)".*/\1/p' | sort -n | sed -n 20p)
+a=$((a + 1)) b=$((a + 100)) c=$((a + 200)) d=$((a + 300)) e=$((a + 320))
 by_hand dirty.md $a $c $d $e >want
 [ -s want ]
 result $? "(something is mapped there)"
