@@ -87,12 +87,6 @@ void walk_exit(struct walk *w)
 	w->ranges = NULL;
 }
 
-static void point(struct walk_at *at, u64 ptr)
-{
-	at->block = pdata_ptr_block(ptr);
-	at->tag = pdata_ptr_tag(ptr);
-}
-
 static int leave(struct walk *w, const struct walk_at *at)
 {
 	return w->leave ? w->leave(w, at) : 0;
@@ -117,41 +111,85 @@ static int range_fits(struct walk *w, const struct walk_at *at, const void *data
 	return 0;
 }
 
-static int range_leaf(struct walk *w, const struct walk_at *at,
-		      const struct pdata_range_leaf_disk *d)
+int walk_range_leaf(struct walk *w, const struct walk_at *at, const void *data,
+		    struct pdata_range *ranges, unsigned int *nr)
 {
+	const struct pdata_range_leaf_disk *d = data;
 	const struct pdata_codec *codec = pdata_codec_find(le16_to_cpu(d->r.codec));
-	unsigned int i, nr = le16_to_cpu(d->r.nr);
+	int r;
+
+	*nr = le16_to_cpu(d->r.nr);
+	r = codec ? codec->decode(d->payload, le16_to_cpu(d->r.bytes), *nr, at->lo, at->hi,
+				  ranges) : -PDATA_E_CONTENT;
+	return r ? bad(w, at, r, "payload", *nr, 0) : 0;
+}
+
+static int range_leaf(struct walk *w, const struct walk_at *at, const void *data)
+{
+	unsigned int i, nr;
 	int r;
 
 	if (!w->range)
 		return 0;
-	r = codec ? codec->decode(d->payload, le16_to_cpu(d->r.bytes), nr, at->lo, at->hi,
-				  w->ranges) : -PDATA_E_CONTENT;
-	if (r)
-		return bad(w, at, r, "payload", nr, 0);
-	for (i = 0; i < nr && !r; i++)
+	r = walk_range_leaf(w, at, data, w->ranges, &nr);
+	for (i = 0; !r && i < nr; i++)
 		if (pdata_range_end(&w->ranges[i]) > w->begin)
 			r = w->range(w, at, &w->ranges[i]);
 	return r;
 }
 
+void walk_root(struct walk_at *at, u64 ptr)
+{
+	at->block = pdata_ptr_block(ptr);
+	at->tag = pdata_ptr_tag(ptr);
+}
+
 static int range_visit(struct walk *w, struct walk_at at);
 
-static int range_children(struct walk *w, const struct walk_at *at,
-			  const struct pdata_range_node_disk *d)
+unsigned int walk_range_children(const void *data)
 {
-	unsigned int i, nr = le16_to_cpu(d->r.nr);
-	struct walk_at child = { .level = at->level - 1 };
+	return le16_to_cpu(range_head(data)->nr);
+}
+
+void walk_range_child(const void *data, const struct walk_at *at, unsigned int i,
+		      struct walk_at *child)
+{
+	const struct pdata_range_node_disk *d = data;
+
+	child->level = at->level - 1;
+	walk_root(child, le64_to_cpu(d->child[i].ptr));
+	child->lo = le64_to_cpu(d->child[i].begin);
+	child->hi = i + 1 < walk_range_children(data) ? le64_to_cpu(d->child[i + 1].begin) :
+							at->hi;
+}
+
+static int range_children(struct walk *w, const struct walk_at *at, const void *data)
+{
+	unsigned int i, nr = walk_range_children(data);
+	struct walk_at child;
 	int r = 0;
 
 	for (i = 0; i < nr && !r; i++) {
-		point(&child, le64_to_cpu(d->child[i].ptr));
-		child.lo = le64_to_cpu(d->child[i].begin);
-		child.hi = i + 1 < nr ? le64_to_cpu(d->child[i + 1].begin) : at->hi;
+		walk_range_child(data, at, i, &child);
 		if (child.hi > w->begin)
 			r = range_visit(w, child);
 	}
+	return r;
+}
+
+int walk_range_node(struct walk *w, struct walk_at *at, void *data)
+{
+	int r;
+
+	if (!w->ranges)
+		w->ranges = kvmalloc(PDATA_CHECK_SCRATCH, GFP_NOIO);
+	if (!w->ranges)
+		return -ENOMEM;
+	r = fetch(w, at, PDATA_TYPE_RANGE_ANY, data);
+	if (!r)
+		r = range_fits(w, at, data);
+	if (!r)
+		at->level = le16_to_cpu(range_head(data)->level);
 	return r;
 }
 
@@ -167,12 +205,9 @@ static int range_visit(struct walk *w, struct walk_at at)
 	data = buffer(w, &at);
 	if (!data)
 		return -ENOMEM;
-	r = fetch(w, &at, PDATA_TYPE_RANGE_ANY, data);
-	if (!r)
-		r = range_fits(w, &at, data);
+	r = walk_range_node(w, &at, data);
 	if (r)
 		return r == 1 ? 0 : r;
-	at.level = le16_to_cpu(range_head(data)->level);
 	r = w->node ? w->node(w, &at, data) : 0;
 	if (!r && at.level)
 		r = range_children(w, &at, data);
@@ -183,11 +218,12 @@ static int range_visit(struct walk *w, struct walk_at at)
 	return r ? r : leave(w, &at);
 }
 
+
 int walk_range_tree(struct walk *w, u64 root)
 {
 	struct walk_at at = { .level = WALK_ROOT, .hi = PDATA_MAX_UNITS };
 
-	point(&at, root);
+	walk_root(&at, root);
 	return root ? range_visit(w, at) : 0;
 }
 
@@ -242,7 +278,7 @@ static int btree_content(struct walk *w, const struct walk_at *at,
 			continue;
 		}
 		memcpy(&ptr, btree_value(d, i), sizeof(ptr));
-		point(&child, le64_to_cpu(ptr));
+		walk_root(&child, le64_to_cpu(ptr));
 		child.lo = btree_key(d, i);
 		child.hi = i + 1 < nr ? btree_key(d, i + 1) : at->hi;
 		r = btree_visit(w, child);
@@ -279,6 +315,6 @@ int walk_btree(struct walk *w, u64 root)
 {
 	struct walk_at at = { .level = WALK_ROOT };
 
-	point(&at, root);
+	walk_root(&at, root);
 	return root ? btree_visit(w, at) : 0;
 }

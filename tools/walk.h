@@ -73,4 +73,19 @@ int walk_range_tree(struct walk *w, u64 root);
 int walk_btree(struct walk *w, u64 root);
 void walk_exit(struct walk *w);
 
+/*
+ * Single steps, for those who walk in another order. The node at @at is read into
+ * @data and checked; a root's level is filled in. Return 1 if bad() was told and
+ * took it well, 0, or what it returned.
+ */
+void walk_root(struct walk_at *at, u64 root);	/* the rest of @at is set */
+int walk_range_node(struct walk *w, struct walk_at *at, void *data);
+unsigned int walk_range_children(const void *data);
+/* What the node @data, which is @at, says of its child @i. */
+void walk_range_child(const void *data, const struct walk_at *at, unsigned int i,
+		      struct walk_at *child);
+/* Ranges of a leaf; @ranges has room for PDATA_LEAF_MAX_RECORDS. */
+int walk_range_leaf(struct walk *w, const struct walk_at *at, const void *data,
+		    struct pdata_range *ranges, unsigned int *nr);
+
 #endif
