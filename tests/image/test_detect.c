@@ -263,9 +263,9 @@ static int see_btree(void *context, u64 block, int level, int err)
 	return 0;
 }
 
-static int see_range(void *context, u64 block, unsigned int level, u64 lo, u64 hi, int err)
+static int see_range(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, int err)
 {
-	return see_btree(context, block, level, err);
+	return see_btree(context, pdata_ptr_block(ptr), level, err);
 }
 
 struct trees {
