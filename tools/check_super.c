@@ -42,18 +42,21 @@ static void copy_read(struct check *c, unsigned int i, struct sb_copy *copy)
 }
 
 /*
- * Superblocks differ in their first sector, and in the next ones only if there
- * are more holds than fit into that. A copy without those cannot be torn, nor
- * one with something in the part that no superblock uses.
+ * Superblocks differ in their first sector, in the next ones if there are more
+ * holds than fit into that, and in the one of details_copy_root. A copy without
+ * either cannot be torn, nor one with something in the part that no superblock
+ * uses. Nor can any after a clean stop: since that mark is taken away before
+ * anything else is written, and both homes written before it is set again, no
+ * crash can have left one then.
  */
-static bool copy_may_be_torn(const struct sb_copy *copy)
+static bool copy_may_be_torn(const struct check *c, const struct sb_copy *copy)
 {
 	const u8 *p = (const u8 *)copy->d;
 	const size_t hold = offsetof(struct pdata_superblock_disk, hold);
 	const size_t end = offsetof(struct pdata_superblock_disk, reserved);
 	const u32 fit = (SECTOR - hold) / sizeof(struct pdata_hold_disk);
 
-	if (copy->err != -PDATA_E_CSUM || memchr_inv(p + end, 0, PDATA_BLOCK_SIZE - end))
+	if (copy->err != -PDATA_E_CSUM || (c->sb.flags & PDATA_SB_CLEAN) || memchr_inv(p + end, 0, PDATA_BLOCK_SIZE - end))
 		return false;
 	return le32_to_cpu(copy->d->nr_holds) > fit ||
 	       memchr_inv(p + SECTOR, 0, end - SECTOR);
@@ -81,7 +84,7 @@ static void check_copy(struct check *c, unsigned int i, const struct sb_copy *co
 	const bool home = i == (gen & 1 ? COPY_B : COPY_A);
 	struct finding f = FINDING(SEV_LEAK, sb_name[i], "generation");
 
-	if (copy->err && !home && copy_may_be_torn(copy)) {
+	if (copy->err && !home && copy_may_be_torn(c, copy)) {
 		copy_report(c, i, copy, SEV_NOTE,
 			    "torn by a crash; the next checkpoint rewrites it");
 		return;

@@ -214,13 +214,11 @@ static void replay_exit(struct replay *rp)
 int thin2_replay(struct thin2_md *md)
 {
 	struct replay rp = { .md = md, .thins = RB_ROOT };
-	struct pdata_view view = { .tm = &md->tm };
 	int r;
 
 	r = pdata_journal_replay(&md->journal, &md->sb, collect_record, &rp);
 	if (!r && rp.nr)
-		r = pdata_btree_walk(&md->details, &view, md->details.root, NULL,
-				     match_details, &rp);
+		r = thin2_details_walk(md, match_details, &rp);
 	if (!r && rp.nr && !md->read_only)
 		pdata_info("%s: replayed %llu journal records", md->name, rp.nr);
 	WRITE_ONCE(md->may_free, true);

@@ -110,7 +110,13 @@ void pool_open(struct pool *p)
 
 void pool_init(struct pool *p)
 {
+	pool_init_limits(p, NULL);
+}
+
+void pool_init_limits(struct pool *p, const struct pdata_limits *limits)
+{
 	memset(p, 0, sizeof(*p));
+	p->limits = limits;
 	sim_clock_init(&p->clock, 1);
 	p->meta = sim_disk_create(META_BLOCKS, &p->clock);
 	p->data = sim_disk_create(DATA_UNITS, &p->clock);
@@ -123,9 +129,11 @@ void pool_init(struct pool *p)
 
 void pool_abandon(struct pool *p)
 {
-	thin2_dev_close(p->origin);
+	if (p->origin)
+		thin2_dev_close(p->origin);
 	if (p->snap)
 		thin2_dev_close(p->snap);
+	p->origin = NULL;
 	p->snap = NULL;
 	thin2_md_abandon(p->md);
 }

@@ -36,6 +36,7 @@ struct pool {
 void pool_open(struct pool *p);
 /* With thin 0, opened as the origin. */
 void pool_init(struct pool *p);
+void pool_init_limits(struct pool *p, const struct pdata_limits *limits);
 /* As a crash leaves it; the disks stay. */
 void pool_abandon(struct pool *p);
 /* Power fails; what was not flushed is lost. Open again, with the origin. */
