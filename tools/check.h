@@ -50,6 +50,7 @@ struct finding {
 
 enum node_kind {
 	NODE_DETAILS,
+	NODE_DETAILS_COPY,
 	NODE_DELETING,
 	NODE_DATA_SM,
 	NODE_MAPPING,
@@ -70,6 +71,8 @@ struct node {
 };
 
 struct thin {
+	u64 key;		/* in its tree */
+	u64 block;		/* where its entry is */
 	struct thin2_details d;
 	bool deleting;
 	bool held;		/* known through a held checkpoint only */
@@ -77,6 +80,20 @@ struct thin {
 	u64 mapped;		/* counted */
 	u64 leaf_sum;		/* computed */
 };
+
+/* Keys of a btree, both ends included. */
+struct key_range {
+	u64 first;
+	u64 last;
+};
+
+struct key_ranges {
+	struct key_range *v;
+	size_t nr;
+	size_t max;
+};
+
+void key_ranges_add(struct key_ranges *k, u64 first, u64 last);
 
 struct check {
 	/* Options. */
@@ -141,9 +158,35 @@ void check_replay(struct check *c);
 
 /* ---- check_trees.c ---- */
 
+/* A walk through one tree. */
+struct tree {
+	struct walk w;		/* first */
+	struct check *c;
+	enum node_kind kind;
+	u64 uid;		/* of the thin, 0 for others */
+	u32 id;
+	bool held;
+	struct key_ranges *lost;	/* details: collects what cannot be read */
+	/* What is below the node at each depth of the walk. */
+	unsigned int depth;
+	struct {
+		u64 mapped;
+		u64 leaf_sum;
+		bool part;
+	} below[WALK_MAX_LEVEL + 2];
+};
+
+void tree_init(struct tree *t, struct check *c, enum node_kind kind, u64 owner);
+struct finding tree_finding(const struct tree *t, const struct walk_at *at,
+			    enum severity severity, const char *what);
 struct node *node_find(const struct check *c, u64 block);
 int check_trees(struct check *c);
 int check_snapshot(struct check *c);	/* the held checkpoint alone */
+
+/* ---- check_details.c ---- */
+
+int check_details(struct check *c);	/* all trees of details: fills in c->thin */
+int check_held_details(struct check *c, u64 root);	/* of a held checkpoint alone */
 
 /* ---- check_counts.c ---- */
 

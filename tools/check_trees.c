@@ -67,27 +67,12 @@ static struct node *node_get(struct check *c, u64 block, bool *new)
 
 /* ---- one walk ---- */
 
-struct tree {
-	struct walk w;		/* first */
-	struct check *c;
-	enum node_kind kind;
-	u64 uid;		/* of the thin, 0 for others */
-	u32 id;
-	bool held;
-	bool partial;
-	/* What is below the node at each depth of the walk. */
-	unsigned int depth;
-	struct {
-		u64 mapped;
-		u64 leaf_sum;
-		bool part;
-	} below[WALK_MAX_LEVEL + 2];
-};
-
 static const char *node_type(const struct tree *t, const struct walk_at *at)
 {
 	if (t->kind == NODE_DETAILS)
 		return "btree node of the details tree";
+	if (t->kind == NODE_DETAILS_COPY)
+		return "btree node of the copy of the details tree";
 	if (t->kind == NODE_DELETING)
 		return "btree node of the deleting tree";
 	if (t->kind == NODE_DATA_SM)
@@ -97,8 +82,8 @@ static const char *node_type(const struct tree *t, const struct walk_at *at)
 	return at->level > 0 ? "range node" : at->level ? "root of a mapping tree" : "range leaf";
 }
 
-static struct finding tree_finding(const struct tree *t, const struct walk_at *at,
-				   enum severity severity, const char *what)
+struct finding tree_finding(const struct tree *t, const struct walk_at *at,
+			    enum severity severity, const char *what)
 {
 	struct finding f = FINDING(severity, node_type(t, at), what);
 
@@ -205,8 +190,11 @@ static int tree_bad(struct walk *w, const struct walk_at *at, const struct walk_
 	struct finding f = tree_finding(t, at, SEV_FATAL, bad->what ? bad->what : "unreadable");
 	struct node *n = node_find(t->c, at->block);
 
-	/* What is lost with a space map is recomputed, the pool goes on without. */
-	if (t->kind == NODE_DATA_SM)
+	/*
+	 * What is lost with a space map is recomputed, and of details there is
+	 * another tree: the pool goes on without.
+	 */
+	if (t->kind == NODE_DATA_SM || t->lost)
 		f.severity = SEV_LEAK;
 	f.has_values = bad->has_values;
 	f.expected = bad->expected;
@@ -216,13 +204,15 @@ static int tree_bad(struct walk *w, const struct walk_at *at, const struct walk_
 	if (n)
 		n->partial = true;
 	t->below[t->depth].part = true;
-	if (t->kind == NODE_DATA_SM)
+	if (t->lost)
+		key_ranges_add(t->lost, at->lo, at->hi - 1);
+	if (t->kind == NODE_DATA_SM || (t->lost && !at->level))
 		return 0;
 	t->c->incomplete = true;
 	return 0;
 }
 
-static void tree_init(struct tree *t, struct check *c, enum node_kind kind, u64 owner)
+void tree_init(struct tree *t, struct check *c, enum node_kind kind, u64 owner)
 {
 	memset(t, 0, sizeof(*t));
 	t->c = c;
@@ -330,110 +320,6 @@ static void check_leaf_sum(struct check *c, const struct thin *thin)
 	report(c, &f);
 }
 
-/* ---- details ---- */
-
-static void details_report(struct tree *t, const struct walk_at *at,
-			   const struct thin2_details *d, const char *what,
-			   u64 expected, u64 found)
-{
-	struct finding f = tree_finding(t, at, SEV_FATAL, what);
-
-	f.uid = d->uid;
-	f.id = d->id;
-	f.has_id = true;
-	f.has_values = true;
-	f.expected = expected;
-	f.found = found;
-	report(t->c, &f);
-}
-
-static void details_check(struct tree *t, const struct walk_at *at, u64 key,
-			  const struct thin2_details *d)
-{
-	const struct pdata_super *sb = &t->c->sb;
-	const u32 known = PDATA_THIN_DELETING | PDATA_THIN_TOMBSTONE | PDATA_THIN_SUM_LOST;
-
-	if (key != (t->kind == NODE_DELETING ? d->uid : d->id))
-		details_report(t, at, d, "key", key, t->kind == NODE_DELETING ? d->uid : d->id);
-	if (d->uid < PDATA_FIRST_UID || d->uid >= sb->next_uid)
-		details_report(t, at, d, "uid never given out", sb->next_uid - 1, d->uid);
-	if (d->flags & ~known)
-		details_report(t, at, d, "flags", known, d->flags);
-	if (!!(d->flags & PDATA_THIN_DELETING) != (t->kind == NODE_DELETING))
-		details_report(t, at, d, "deleting flag", t->kind == NODE_DELETING, d->flags);
-	if (d->create_time > sb->time)
-		details_report(t, at, d, "creation time in the future", sb->time, d->create_time);
-	if (d->snap_time > sb->time)
-		details_report(t, at, d, "snapshot time in the future", sb->time, d->snap_time);
-	if (d->created_gen > sb->generation)
-		details_report(t, at, d, "created by a later checkpoint", sb->generation,
-			       d->created_gen);
-	if (d->mapped_units > PDATA_MAX_UNITS)
-		details_report(t, at, d, "mapped units", PDATA_MAX_UNITS, d->mapped_units);
-	if (d->delete_cursor > PDATA_MAX_UNITS)
-		details_report(t, at, d, "delete cursor", PDATA_MAX_UNITS, d->delete_cursor);
-}
-
-static int details_entry(struct walk *w, const struct walk_at *at, u64 key, const void *value)
-{
-	struct tree *t = (struct tree *)w;
-	struct check *c = t->c;
-	struct thin *thin;
-
-	if (c->nr_thins == c->max_thins) {
-		c->max_thins = c->max_thins ? 2 * c->max_thins : 64;
-		c->thin = tool_realloc(c->thin, c->max_thins * sizeof(*c->thin));
-	}
-	thin = &c->thin[c->nr_thins++];
-	memset(thin, 0, sizeof(*thin));
-	thin2_details_unpack(value, &thin->d);
-	thin->deleting = t->kind == NODE_DELETING;
-	thin->held = t->held;
-	details_check(t, at, key, &thin->d);
-	return 0;
-}
-
-static int check_details(struct check *c, enum node_kind kind, u64 root, bool held)
-{
-	struct tree *t = tool_alloc(sizeof(*t));
-	int r;
-
-	tree_init(t, c, kind, kind == NODE_DETAILS ? PDATA_OWNER_DETAILS : PDATA_OWNER_DELETING);
-	t->held = held;
-	t->w.entry = details_entry;
-	r = walk_btree(&t->w, root);
-	walk_exit(&t->w);
-	free(t);
-	return r;
-}
-
-static int cmp_thin(const void *a, const void *b)
-{
-	const struct thin *x = a, *y = b;
-
-	if (x->d.uid != y->d.uid)
-		return x->d.uid < y->d.uid ? -1 : 1;
-	return (int)x->held - (int)y->held;
-}
-
-static void check_uids(struct check *c)
-{
-	struct finding f = FINDING(SEV_FATAL, "details", "two thins have one uid");
-	size_t i;
-
-	if (c->nr_thins)
-		qsort(c->thin, c->nr_thins, sizeof(*c->thin), cmp_thin);
-	for (i = 1; i < c->nr_thins; i++) {
-		/* A held checkpoint knows the same thins again. */
-		if (c->thin[i].held || c->thin[i].d.uid != c->thin[i - 1].d.uid)
-			continue;
-		f.uid = c->thin[i].d.uid;
-		f.id = c->thin[i].d.id;
-		f.has_id = true;
-		report(c, &f);
-	}
-}
-
 /* ---- all of them ---- */
 
 static int check_mappings(struct check *c)
@@ -483,13 +369,7 @@ int check_trees(struct check *c)
 	u32 i;
 	int r;
 
-	r = check_details(c, NODE_DETAILS, c->sb.details_root, false);
-	if (!r)
-		r = check_details(c, NODE_DELETING, c->sb.deleting_root, false);
-	for (i = 0; i < c->sb.nr_holds && !r; i++)
-		if (c->sb.hold[i].kind == PDATA_HOLD_CHECKPOINT)
-			r = check_details(c, NODE_DETAILS, c->sb.hold[i].root, true);
-	check_uids(c);
+	r = check_details(c);
 	if (r || c->skip_mappings)
 		return r;
 	r = check_mappings(c);
@@ -513,8 +393,7 @@ int check_snapshot(struct check *c)
 		return 0;
 	}
 	c->sb.generation = c->sb.hold[i].generation;
-	r = check_details(c, NODE_DETAILS, c->sb.hold[i].root, false);
-	check_uids(c);
+	r = check_held_details(c, c->sb.hold[i].root);
 	if (!r && !c->skip_mappings)
 		r = check_mappings(c);
 	return r;

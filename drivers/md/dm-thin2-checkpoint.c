@@ -210,6 +210,7 @@ static int build_checkpoint(struct thin2_md *md)
 	if (r)
 		return r;
 	md->sb.details_root = md->details.root;
+	md->sb.details_copy_root = md->details_copy.root;
 	md->sb.deleting_root = md->deleting.root;
 	md->sb.data_sm_root = md->data_sm.rt.root;
 	md->sb.data_sm_leaves = md->data_sm.leaves;

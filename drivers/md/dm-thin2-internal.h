@@ -46,13 +46,27 @@ static inline u64 thin2_delta_end(const struct thin2_delta *d)
 	return (u64)d->vbegin + d->len;
 }
 
+/* Blocks that one change of a btree of details takes: a path, copied and split or joined. */
+#define THIN2_PATH_BLOCKS	12u
+
 /*
- * Blocks that writing details entries in a commit may take: the paths of both
- * trees, copied and split, and for each thin touched a leaf.
+ * Blocks that writing details entries in a commit may take: a change of each of
+ * the three trees (two of details, deleting), and in those of details, for each
+ * thin touched, a leaf and what is above it. What is above that is in the paths.
  */
 static inline u64 thin2_details_blocks(const struct thin2_md *md)
 {
-	return 24 + md->nr_touched;
+	return 3 * THIN2_PATH_BLOCKS + 4 * (u64)md->nr_touched;
+}
+
+/* Entries that a leaf of such a tree has at least, unless it is the root. */
+static inline unsigned int thin2_details_half(const struct thin2_md *md)
+{
+	const unsigned int room = sizeof_field(struct pdata_btree_disk, data) /
+				  (sizeof(__le64) + sizeof(struct pdata_details_disk));
+	const unsigned int limit = md->tm.limits.btree_max;
+
+	return (limit ? clamp(limit, 4u, room) : room) / 2;
 }
 
 /* ---- dm-thin2-metadata.c ---- */
@@ -62,10 +76,25 @@ int thin2_fail(struct thin2_md *md, int r, const char *what);
 /* 0 while changes are possible. */
 int __must_check thin2_check_writable(struct thin2_md *md);
 void thin2_wake(struct thin2_md *md);
-int __must_check thin2_details_write(struct thin2_md *md, const struct thin2_details *d);
-int __must_check thin2_details_read(struct thin2_md *md, u32 id, struct thin2_details *d);
 /* pdata_sm_data.freed */
 int thin2_data_freed(void *context, u64 begin, u64 len);
+
+/* ---- dm-thin2-details.c; under meta_lock ---- */
+
+/* -NOT_FOUND; damage if neither tree can be read there. */
+int __must_check thin2_details_lookup(struct thin2_md *md, u64 key,
+				      struct pdata_details_disk *disk);
+int __must_check thin2_details_read(struct thin2_md *md, u32 id, struct thin2_details *d);
+/*
+ * Unless the transaction has failed, both trees have the change or none. If one
+ * is damaged, and there is no room to build it anew, the transaction fails.
+ */
+int __must_check thin2_details_write(struct thin2_md *md, const struct thin2_details *d);
+int __must_check thin2_details_remove(struct thin2_md *md, u64 key);
+/* All entries in order of keys, out of either tree; the callback may end it. */
+int __must_check thin2_details_walk(struct thin2_md *md,
+				    int (*entry)(void *context, u64 key, const void *value),
+				    void *context);
 
 /* ---- dm-thin2-thins.c; under meta_lock ---- */
 

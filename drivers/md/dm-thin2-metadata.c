@@ -34,65 +34,6 @@ void thin2_wake(struct thin2_md *md)
 		md->ops->wake(md->context);
 }
 
-void thin2_details_unpack(const struct pdata_details_disk *d, struct thin2_details *details)
-{
-	details->uid = le64_to_cpu(d->uid);
-	details->root = le64_to_cpu(d->root);
-	details->applied_seq = le64_to_cpu(d->applied_seq);
-	details->mapped_units = le64_to_cpu(d->mapped_units);
-	details->origin_uid = le64_to_cpu(d->origin_uid);
-	details->origin_seq = le64_to_cpu(d->origin_seq);
-	details->created_gen = le64_to_cpu(d->created_gen);
-	details->delete_cursor = le64_to_cpu(d->delete_cursor);
-	details->transaction_id = le64_to_cpu(d->transaction_id);
-	details->id = le32_to_cpu(d->id);
-	details->flags = le32_to_cpu(d->flags);
-	details->create_time = le32_to_cpu(d->create_time);
-	details->snap_time = le32_to_cpu(d->snap_time);
-	memcpy(details->name, d->name, sizeof(details->name));
-	details->leaf_sum = le64_to_cpu(d->leaf_sum);
-}
-
-void thin2_details_pack(const struct thin2_details *details, struct pdata_details_disk *d)
-{
-	memset(d, 0, sizeof(*d));
-	d->uid = cpu_to_le64(details->uid);
-	d->root = cpu_to_le64(details->root);
-	d->applied_seq = cpu_to_le64(details->applied_seq);
-	d->mapped_units = cpu_to_le64(details->mapped_units);
-	d->origin_uid = cpu_to_le64(details->origin_uid);
-	d->origin_seq = cpu_to_le64(details->origin_seq);
-	d->created_gen = cpu_to_le64(details->created_gen);
-	d->delete_cursor = cpu_to_le64(details->delete_cursor);
-	d->transaction_id = cpu_to_le64(details->transaction_id);
-	d->id = cpu_to_le32(details->id);
-	d->flags = cpu_to_le32(details->flags);
-	d->create_time = cpu_to_le32(details->create_time);
-	d->snap_time = cpu_to_le32(details->snap_time);
-	memcpy(d->name, details->name, sizeof(d->name));
-	d->leaf_sum = cpu_to_le64(details->leaf_sum);
-}
-
-int thin2_details_read(struct thin2_md *md, u32 id, struct thin2_details *d)
-{
-	struct pdata_view view = { .tm = &md->tm };
-	struct pdata_details_disk disk;
-	int r;
-
-	r = pdata_btree_lookup(&md->details, &view, md->details.root, id, &disk);
-	if (!r)
-		thin2_details_unpack(&disk, d);
-	return r;
-}
-
-int thin2_details_write(struct thin2_md *md, const struct thin2_details *d)
-{
-	struct pdata_details_disk disk;
-
-	thin2_details_pack(d, &disk);
-	return pdata_btree_insert(&md->details, d->id, &disk);
-}
-
 /* ---- opening ---- */
 
 static void fill_format(const struct thin2_md_params *p, struct pdata_super *sb)
@@ -121,6 +62,11 @@ static int open_super(const struct thin2_md_params *p, struct pdata_super *sb)
 		fill_format(p, sb);
 		return pdata_super_format(p->io, sb);
 	}
+	if (!sb->details_root != !sb->details_copy_root) {
+		pdata_err("%s: roots of the two details trees are %llu and %llu, one is missing",
+			  p->name, sb->details_root, sb->details_copy_root);
+		return -PDATA_E_CONTENT;
+	}
 	if (p->io->nr_blocks < sb->meta_blocks) {
 		pdata_err("%s: metadata device has %llu blocks, its superblock says %llu",
 			  p->name, p->io->nr_blocks, sb->meta_blocks);
@@ -141,6 +87,9 @@ static void init_trees(struct thin2_md *md)
 	md->details.owner = PDATA_OWNER_DETAILS;
 	md->details.value.size = sizeof(struct pdata_details_disk);
 	md->details.root = md->sb.details_root;
+	md->details_copy = md->details;
+	md->details_copy.owner = PDATA_OWNER_DETAILS_COPY;
+	md->details_copy.root = md->sb.details_copy_root;
 	md->deleting = md->details;
 	md->deleting.owner = PDATA_OWNER_DELETING;
 	md->deleting.root = md->sb.deleting_root;
@@ -662,7 +611,7 @@ static int delete_thin(struct thin2_md *md, u32 id, struct thin2_details *d)
 		*d = th->details;
 		thin2_dev_destroy(th);
 	}
-	r = pdata_btree_remove(&md->details, id);
+	r = thin2_details_remove(md, id);
 	if (r || !d->root)
 		return r;
 	d->flags |= PDATA_THIN_DELETING;

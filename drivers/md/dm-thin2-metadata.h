@@ -204,6 +204,7 @@ struct thin2_md {
 	struct pdata_bm bm;
 	struct pdata_tm tm;
 	struct pdata_btree details;	/* by thin id */
+	struct pdata_btree details_copy;	/* the same entries, other nodes */
 	struct pdata_btree deleting;	/* by uid */
 	struct pdata_sm_data data_sm;
 	struct pdata_super sb;		/* the next checkpoint's */

@@ -239,10 +239,27 @@ static int match_details(void *context, u64 key, const void *value)
 
 	thin2_details_unpack(value, &d);
 	rt = replay_find(rp, d.uid, false);
-	if (!rt)
+	if (!rt || rt->found)
 		return 0;
 	rt->found = true;
 	return restore_thin(rp->md, &d, rt);
+}
+
+/* Where neither details tree can be read, what either has left is matched. */
+static int match_all(struct replay *rp)
+{
+	struct thin2_md *md = rp->md;
+	struct pdata_view view = { .tm = &md->tm };
+	int r = thin2_details_walk(md, match_details, rp);
+
+	if (!r || (r != -EIO && !pdata_error_is_damage(r)))
+		return r;
+	r = pdata_btree_walk(&md->details, &view, md->details.root, lost_details,
+			     match_details, rp);
+	if (!r)
+		r = pdata_btree_walk(&md->details_copy, &view, md->details_copy.root,
+				     lost_details, match_details, rp);
+	return r ? r : drop_lost(rp);
 }
 
 static void replay_exit(struct replay *rp)
@@ -261,15 +278,11 @@ static void replay_exit(struct replay *rp)
 int thin2_replay(struct thin2_md *md)
 {
 	struct replay rp = { .md = md, .thins = RB_ROOT };
-	struct pdata_view view = { .tm = &md->tm };
 	int r;
 
 	r = pdata_journal_replay(&md->journal, &md->sb, collect_record, &rp);
 	if (!r && rp.nr)
-		r = pdata_btree_walk(&md->details, &view, md->details.root, lost_details,
-				     match_details, &rp);
-	if (!r && rp.lost)
-		r = drop_lost(&rp);
+		r = match_all(&rp);
 	if (!r && rp.nr && !md->read_only)
 		pdata_info("%s: replayed %llu journal records", md->name, rp.nr);
 	WRITE_ONCE(md->may_free, true);

@@ -108,13 +108,16 @@ int thin2_for_each_details(struct thin2_md *md, bool deleting,
 			   int (*fn)(void *context, const struct thin2_details *d),
 			   void *context)
 {
-	const struct pdata_btree *tree = deleting ? &md->deleting : &md->details;
 	struct details_walk walk = { .fn = fn, .context = context };
 	struct pdata_view view = { .tm = &md->tm };
 	int r;
 
 	thin2_lock(md);
-	r = pdata_btree_walk(tree, &view, tree->root, NULL, visit_details, &walk);
+	if (deleting)
+		r = pdata_btree_walk(&md->deleting, &view, md->deleting.root, NULL,
+				     visit_details, &walk);
+	else
+		r = thin2_details_walk(md, visit_details, &walk);
 	thin2_unlock(md);
 	return r;
 }

@@ -3,7 +3,7 @@
  * Finds and damages blocks of a metadata image, for the tests of the tools.
  *
  *	damage FILE super		home of the newest superblock
- *	damage FILE root WHAT		root block: details, deleting, data, or thin ID
+ *	damage FILE root WHAT		root block: details, copy, deleting, data, or thin ID
  *	damage FILE down BLOCK		its first child
  *	damage FILE leaf BLOCK		leftmost leaf below it (itself if it is one)
  *	damage FILE at BLOCK KEY LEVEL	node of that level below it where KEY is
@@ -100,6 +100,8 @@ static u64 root_of(const char *what)
 	read_super(&sb);
 	if (!strcmp(what, "details"))
 		return pdata_ptr_block(sb.details_root);
+	if (!strcmp(what, "copy"))
+		return pdata_ptr_block(sb.details_copy_root);
 	if (!strcmp(what, "deleting"))
 		return pdata_ptr_block(sb.deleting_root);
 	if (!strcmp(what, "data"))

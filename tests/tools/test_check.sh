@@ -142,6 +142,8 @@ flipped "flipped bit: backup superblock" deep 511 "backup superblock"
 flipped "flipped bit: counts" deep "$(damage deep.md counts 1)" "space-map block"
 flipped "flipped bit: counts, unclean" deep-dirty "$(damage deep-dirty.md counts 1)" "space-map block"
 flipped "flipped bit: details root" deep "$(damage deep.md root details)" "btree node of the details"
+flipped "flipped bit: root of the copy of the details" deep "$(damage deep.md root copy)" \
+	"btree node of the copy of the details"
 flipped "flipped bit: deleting root" deleting "$(damage deleting.md root deleting)" \
 	"btree node of the deleting"
 flipped "flipped bit: root of the data space map" deep "$(damage deep.md root data)" \
@@ -207,6 +209,7 @@ fi
 
 # Details: values begin behind 26 keys; mapped_units at 24, uid at 0, root at 8.
 details=$(damage deep.md leaf "$(damage deep.md root details)")
+other=$(damage deep.md leaf "$(damage deep.md root copy)")
 value=$((80 + 26 * 8))
 cp deep.md x.md
 damage x.md set "$details" $((value + 24)) 8 12345
@@ -221,11 +224,36 @@ cp deep.md x.md
 damage x.md set "$details" "$value" 8 1000000
 bad "uid that was never given out" "uid never given out" "found 1000000"
 
+# One details tree is enough, wherever each is damaged, unless both are at one place.
+cp deep.md x.md
+damage x.md flip "$details" 2000
+thin2_dump deep.md >deep.xml
+run 0 thin2_dump x.md && cmp out deep.xml
+result $? "dump of a pool with one details tree"
+run 0 thin2_check --ignore-non-fatal-errors x.md && has err "error (non-fatal)" "block $details"
+result $? "one damaged details tree is not fatal"
+mkpool x.md 0 1048576 txn 0 1 create 9 write 9 0 10 close 2>/dev/null
+run 0 thin2_check --ignore-non-fatal-errors x.md && has err leaked &&
+	! grep -q "details" err
+result $? "a commit builds the damaged tree anew"
+cp deep.md x.md
+damage x.md flip "$other" 2000
+run 0 thin2_check --ignore-non-fatal-errors x.md && has err "error (non-fatal)" "block $other"
+result $? "nor is a damaged copy"
+damage x.md flip "$details" 2000
+bad "both damaged" "details, thin ids" "entries are lost in both trees"
+t "that is fatal" 1 thin2_check --ignore-non-fatal-errors x.md
+
 # The sum of leaves, at 120; flags at 76.
 cp deep.md x.md
 damage x.md set "$details" $((value + 120)) 8 1234567
 bad "leaf_sum" "mapping tree, thin 1, uid 16" leaf_sum "expected 0x12d687" "found 0x"
-damage x.md set "$details" $((value + 76)) 4 4
+bad "details that differ" "block $other, thin 1, uid 16" "the other details tree says otherwise"
+cp deep.md x.md
+for i in "$details" "$other"; do
+	damage x.md set "$i" $((value + 120)) 8 1234567
+	damage x.md set "$i" $((value + 76)) 4 4
+done
 t "a lost sum means nothing" 0 thin2_check x.md
 mkpool x.md 4096 1048576 $small create 1 random 1 100 2000 1 checkpoint snap 2 1 close
 old=$(damage x.md leaf "$(damage x.md root 1)")

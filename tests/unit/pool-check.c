@@ -9,6 +9,8 @@ struct check {
 	u32 *block;		/* references found to each metadata block */
 	u32 *unit;		/* and to each data unit */
 	u64 cursor;		/* deleting tree: what lies below is freed */
+	u64 entries;		/* in the first details tree, and in the copy */
+	u64 copies;
 	bool data_sm;
 	struct pdata_rt rt;
 	struct pdata_view view;
@@ -67,6 +69,7 @@ static int on_details(void *context, u64 key, const void *value)
 	const struct pdata_details_disk *d = value;
 
 	walk_tree(context, le64_to_cpu(d->root), 0);
+	((struct check *)context)->entries++;
 	return 0;
 }
 
@@ -75,6 +78,22 @@ static int on_deleting(void *context, u64 key, const void *value)
 	const struct pdata_details_disk *d = value;
 
 	walk_tree(context, le64_to_cpu(d->root), le64_to_cpu(d->delete_cursor));
+	return 0;
+}
+
+/* The two details trees have the same entries. */
+static int on_copy(void *context, u64 key, const void *value)
+{
+	struct pdata_details_disk other;
+	struct check *c = context;
+	struct thin2_md *md = c->ps->md;
+	int r = pdata_btree_lookup(&md->details, &c->view, md->details.root, key, &other);
+
+	if (r)
+		ps_die(c->ps, "details %llu of the copy: %s", key, pdata_error_text(r));
+	if (memcmp(value, &other, sizeof(other)))
+		ps_die(c->ps, "details %llu are not those of the copy", key);
+	c->copies++;
 	return 0;
 }
 
@@ -149,6 +168,11 @@ void ps_check_counts(struct pool_sim *ps)
 		ps_die(ps, "out of memory");
 	thin2_rt_init_details(md, &none, &c.rt);
 	r = pdata_btree_walk(&md->details, &c.view, md->details.root, on_btree_node, on_details, &c);
+	if (!r)
+		r = pdata_btree_walk(&md->details_copy, &c.view, md->details_copy.root,
+				     on_btree_node, on_copy, &c);
+	if (!r && c.entries != c.copies)
+		ps_die(ps, "%llu details, %llu in the copy", c.entries, c.copies);
 	if (!r)
 		r = pdata_btree_walk(&md->deleting, &c.view, md->deleting.root, on_btree_node,
 				     on_deleting, &c);

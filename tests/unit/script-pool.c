@@ -131,7 +131,13 @@ void pool_start(struct pool *p)
 
 void pool_init(struct pool *p)
 {
+	pool_init_limits(p, NULL);
+}
+
+void pool_init_limits(struct pool *p, const struct pdata_limits *limits)
+{
 	memset(p, 0, sizeof(*p));
+	p->limits = limits;
 	pool_start(p);
 }
 
@@ -148,9 +154,11 @@ static void forget_freed(struct pool *p)
 void pool_abandon(struct pool *p)
 {
 	forget_freed(p);
-	thin2_dev_close(p->origin);
+	if (p->origin)
+		thin2_dev_close(p->origin);
 	if (p->snap)
 		thin2_dev_close(p->snap);
+	p->origin = NULL;
 	p->snap = NULL;
 	thin2_md_abandon(p->md);
 }

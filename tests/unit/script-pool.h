@@ -47,6 +47,7 @@ void pool_open(struct pool *p);
 void pool_init(struct pool *p);
 /* The same, with sizes and limits as they are in @p. */
 void pool_start(struct pool *p);
+void pool_init_limits(struct pool *p, const struct pdata_limits *limits);
 /* As a crash leaves it; the disks stay. */
 void pool_abandon(struct pool *p);
 /* Power fails; what was not flushed is lost. Open again, with the origin. */

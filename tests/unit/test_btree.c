@@ -256,10 +256,22 @@ static void check_version(struct world *w, const struct pdata_view *v,
 			  const struct version *model)
 {
 	struct check c = { .w = w, .v = v, .model = model, .root = model->root };
+	unsigned int first, i;
 
 	assert_int_equal(!model->nr, !model->root);
 	assert_ok(pdata_btree_walk(&w->t, v, model->root, check_node, check_entry, &c));
 	assert_u64(c.next, model->nr);
+
+	/* From an entry on, and from behind it. */
+	if (!model->nr)
+		return;
+	first = rnd(w, model->nr);
+	for (i = 0; i < 2; i++) {
+		c.next = first + i;
+		assert_ok(pdata_btree_walk_from(&w->t, v, model->root, model->e[first].key + i,
+						check_entry, &c));
+		assert_u64(c.next, model->nr);
+	}
 }
 
 static void check_counts(struct world *w)

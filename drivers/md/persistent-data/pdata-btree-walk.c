@@ -16,6 +16,7 @@ struct walk_level {
 struct walk {
 	struct walk_level level[PDATA_BTREE_MAX_DEPTH];
 	int depth;			/* of the node being visited, -1 = done */
+	u64 from;			/* smaller keys are left out */
 };
 
 static struct walk *walk_new(void)
@@ -56,7 +57,8 @@ static int walk_push(struct walk *w, const struct pdata_btree *t, const struct p
 	memcpy(l->d, b.data, PDATA_BLOCK_SIZE);
 	pdata_view_release(v, &b);
 	l->span = *span;
-	l->i = 0;
+	l->i = node_search(l->d, w->from);
+	l->i -= l->i > 0;
 	w->depth++;
 	return 0;
 }
@@ -86,31 +88,25 @@ static const struct pdata_btree_disk *walk_node(const struct walk *w)
 	return w->level[w->depth].d;
 }
 
-static int walk_entries(const struct pdata_btree_disk *d,
+static int walk_entries(const struct pdata_btree_disk *d, u64 from,
 			int (*entry)(void *context, u64 key, const void *value), void *context)
 {
 	unsigned int i, nr = node_nr(d);
 	int r = 0;
 
-	for (i = 0; i < nr && !r; i++)
+	for (i = from ? node_search(d, from - 1) : 0; i < nr && !r; i++)
 		r = entry(context, node_key(d, i), node_value(d, i));
 	return r;
 }
 
-int pdata_btree_walk(const struct pdata_btree *t, const struct pdata_view *v, u64 root,
-		     int (*node)(void *context, u64 block, int level, int err),
-		     int (*entry)(void *context, u64 key, const void *value), void *context)
+static int walk_run(struct walk *w, const struct pdata_btree *t, const struct pdata_view *v,
+		    u64 root, int (*node)(void *context, u64 block, int level, int err),
+		    int (*entry)(void *context, u64 key, const void *value), void *context)
 {
 	struct pdata_btree_span span = PDATA_BTREE_ROOT_SPAN;
-	struct walk *w;
 	u64 ptr = root;
 	int r;
 
-	if (!root)
-		return 0;
-	w = walk_new();
-	if (!w)
-		return -ENOMEM;
 	do {
 		r = walk_push(w, t, v, ptr, &span);
 		if (r == -ENOMEM)
@@ -127,11 +123,42 @@ int pdata_btree_walk(const struct pdata_btree *t, const struct pdata_view *v, u6
 			w->depth--;
 			r = 0;
 		} else if (!r && entry && !node_level(walk_node(w))) {
-			r = walk_entries(walk_node(w), entry, context);
+			r = walk_entries(walk_node(w), w->from, entry, context);
 		}
 	} while (!r && walk_next(w, &ptr, &span));
+	return r;
+}
+
+static int walk_whole(const struct pdata_btree *t, const struct pdata_view *v, u64 root, u64 from,
+		      int (*node)(void *context, u64 block, int level, int err),
+		      int (*entry)(void *context, u64 key, const void *value), void *context)
+{
+	struct walk *w;
+	int r;
+
+	if (!root)
+		return 0;
+	w = walk_new();
+	if (!w)
+		return -ENOMEM;
+	w->from = from;
+	r = walk_run(w, t, v, root, node, entry, context);
 	walk_free(w);
 	return r;
+}
+
+int pdata_btree_walk(const struct pdata_btree *t, const struct pdata_view *v, u64 root,
+		     int (*node)(void *context, u64 block, int level, int err),
+		     int (*entry)(void *context, u64 key, const void *value), void *context)
+{
+	return walk_whole(t, v, root, 0, node, entry, context);
+}
+
+int pdata_btree_walk_from(const struct pdata_btree *t, const struct pdata_view *v, u64 root,
+			  u64 from, int (*entry)(void *context, u64 key, const void *value),
+			  void *context)
+{
+	return walk_whole(t, v, root, from, NULL, entry, context);
 }
 
 static int del_values(const struct pdata_btree *t, const struct pdata_btree_disk *d)

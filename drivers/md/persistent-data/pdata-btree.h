@@ -78,4 +78,10 @@ int __must_check pdata_btree_walk(const struct pdata_btree *t, const struct pdat
 				  int (*entry)(void *context, u64 key, const void *value),
 				  void *context);
 
+/* As a walk without @node, of the entries from key @from on. */
+int __must_check pdata_btree_walk_from(const struct pdata_btree *t, const struct pdata_view *v,
+				       u64 root, u64 from,
+				       int (*entry)(void *context, u64 key, const void *value),
+				       void *context);
+
 #endif
