@@ -431,7 +431,7 @@ static void sum_is_lost(void **state)
 	assert_true(details_of(&p, 0).leaf_sum);
 	take_snap(&p);
 	assert_u64(details_of(&p, 1).leaf_sum, details_of(&p, 0).leaf_sum);
-	root = details_of(&p, 0).root;
+	root = pdata_ptr_block(details_of(&p, 0).root);
 	forget(&p);
 	spoil(&p, root, false);
 	again(&p);
