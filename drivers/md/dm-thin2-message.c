@@ -130,6 +130,8 @@ static int msg_stats(struct thin2_pool *pool, char **argv, char *result, unsigne
 	DMEMIT("data_units_used=%llu\n", s.data_used);
 	DMEMIT("data_units=%llu\n", s.data_total);
 	DMEMIT("data_units_quarantined=%llu\n", s.quarantined);
+	DMEMIT("data_groups=%llu\n", s.groups);
+	DMEMIT("data_groups_in_memory=%llu\n", s.group_maps);
 	DMEMIT("records_unmerged=%llu\n", s.nr_dirty);
 	DMEMIT("records_unmerged_max=%llu\n", s.max_dirty);
 	DMEMIT("records_merged=%llu\n", s.merged);

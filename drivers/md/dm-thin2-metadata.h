@@ -567,6 +567,7 @@ struct thin2_pool_status {
 	u64 journal_last, journal_durable;	/* records */
 	u64 checkpoints, merged, flushes;
 	u64 ranges;			/* range-map entries in memory */
+	u64 groups, group_maps;		/* of the data allocator; those in memory */
 	u64 fills, filled, evicted;	/* misses read; entries that brought, entries forgotten */
 };
 

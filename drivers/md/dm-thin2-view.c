@@ -31,6 +31,8 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	s->merged = atomic64_read(&md->nr_merged);
 	s->flushes = atomic64_read(&md->nr_flushes);
 	s->ranges = thin2_cached_ranges(md);
+	s->groups = READ_ONCE(md->alloc.nr_groups);
+	s->group_maps = READ_ONCE(md->alloc.nr_maps);
 	s->fills = atomic64_read(&md->nr_fills);
 	s->filled = atomic64_read(&md->nr_filled);
 	s->evicted = atomic64_read(&md->nr_evicted);

@@ -23,31 +23,6 @@ check "eight jobs, each with fsync" fio_run --filename=$MAP/t2-thin1 --direct=1 
 	--offset_increment=16m --numjobs=8 --fsync=1 --name=many --group_reporting
 check "flushing what is clean" on 0 sync sync sync
 
-# both_to TARGET: swap what lies below the pool, while it runs
-both_to()
-{
-	local d t
-	for d in meta data; do
-		t="0 $(sectors $MAP/t2-$d) $1"
-		case $d-$1 in
-		meta-linear) t="$t $VDA 0" ;;
-		data-linear) t="$t $VDB 0" ;;
-		esac
-		dmsetup suspend --noflush --nolockfs t2-$d &&
-			echo "$t" | dmsetup reload t2-$d &&
-			dmsetup resume t2-$d || return
-	done
-}
-
-# A stop without warning: whatever the pool does from here on fails.
-stop()
-{
-	both_to error
-	thins_close
-	pool_close
-	both_to linear
-}
-
 sum0=$(on 0 sum 0 end)
 must stop
 must pool_open

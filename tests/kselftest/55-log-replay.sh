@@ -30,12 +30,6 @@ slices()
 			"0 $data_sectors linear $1 $((meta_sectors + mark_sectors))"
 }
 
-# write_through NAME: the kernel takes flushes and FUAs for it off
-write_through()
-{
-	echo "write through" >"/sys/block/dm-$(stat -c %Lr "$MAP/$1")/queue/write_cache"
-}
-
 # record WAY COUNT: work on a new pool, with a log of it
 record()
 {

@@ -217,6 +217,12 @@ dm_reload()
 	printf '%s\n' "$@" | dmsetup reload "$name" && dmsetup resume "$name"
 }
 
+# write_through NAME: the kernel takes flushes and FUAs for it off
+write_through()
+{
+	echo "write through" >"/sys/block/dm-$(stat -c %Lr "$MAP/$1")/queue/write_cache"
+}
+
 # meta_make: an unformatted metadata device, $meta_mib from the start of vda
 meta_make()
 {
@@ -256,6 +262,31 @@ pool_close()
 msg()
 {
 	dmsetup message t2-pool 0 "$@"
+}
+
+# both_to TARGET: swap what lies below the pool, while it runs
+both_to()
+{
+	local d t
+	for d in meta data; do
+		t="0 $(sectors $MAP/t2-$d) $1"
+		case $d-$1 in
+		meta-linear) t="$t $VDA 0" ;;
+		data-linear) t="$t $VDB 0" ;;
+		esac
+		dmsetup suspend --noflush --nolockfs t2-$d &&
+			echo "$t" | dmsetup reload t2-$d &&
+			dmsetup resume t2-$d || return
+	done
+}
+
+# A stop without warning: whatever the pool does from here on fails.
+stop()
+{
+	both_to error
+	thins_close
+	pool_close
+	both_to linear
 }
 
 # thin_open ID MIB [ORIGIN]: activate it as t2-thin<ID>

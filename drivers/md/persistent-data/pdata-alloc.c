@@ -294,6 +294,7 @@ static int group_load(struct pdata_alloc *a, u64 index)
 
 	if (!a->table->group[index])
 		a->nr_loaded++;
+	WRITE_ONCE(a->nr_maps, a->nr_maps + 1);
 	/* Pairs with group_get(). */
 	smp_store_release(&a->table->group[index], g);
 	load_account(a, found);

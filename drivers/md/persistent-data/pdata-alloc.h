@@ -54,6 +54,7 @@ struct pdata_alloc {
 	u64 nr_groups;		/* read without lock before the table */
 	struct pdata_alloc_table *table;	/* groups; NULL entry = not loaded */
 	u64 nr_loaded;
+	u64 nr_maps;		/* of them those that are not known to be full: in memory */
 	u64 load_next;		/* groups below are loaded */
 	unsigned int barren;	/* groups loaded last that were all fragments */
 

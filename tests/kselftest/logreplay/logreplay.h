@@ -10,6 +10,7 @@
  * model.c	what each sector of each thin may hold at a point of the log
  * replay.c	stops at points of the log
  * pool.c	opens the pool on the disk of a stop, and compares
+ * order.c	data before the record that maps it
  * dm.c		device-mapper
  *
  * The disk is one device for metadata, marks and data, in this order, so that
@@ -164,6 +165,10 @@ struct replay_options {
 };
 
 void replay(const struct replay_options *ro);
+
+/* ---- order.c ---- */
+
+void order(const char *log, uint64_t meta_sectors, uint64_t data_sectors);
 
 /* ---- dm.c ---- */
 

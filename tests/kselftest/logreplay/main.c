@@ -3,11 +3,12 @@
  *	logreplay work cache|through OPS SEED COUNT
  *	logreplay replay cache|through OPS SEED LOG META_SECTORS DATA_SECTORS
  *		BLOCK_SIZE WORKERS
+ *	logreplay order LOG META_SECTORS DATA_SECTORS
  *
  * "work" works on the pool t2-pool, over t2-log and with t2-mark, and writes
  * what it did to the file OPS. "replay" has each of its workers make pools on
- * t2-meta<N> and t2-data<N>, N from 0. Exit status 0, or 1 with the reason on
- * stderr.
+ * t2-meta<N> and t2-data<N>, N from 0. "order" looks at such a log, taken in the
+ * way "through". Exit status 0, or 1 with the reason on stderr.
  */
 #include "logreplay.h"
 
@@ -172,6 +173,8 @@ int main(int argc, char **argv)
 		};
 
 		replay(&ro);
+	} else if (argc == 5 && !strcmp(argv[1], "order")) {
+		order(argv[2], number(argv[3]), number(argv[4]));
 	} else {
 		fail("usage: see the top of the source");
 	}

@@ -13,6 +13,7 @@ static const struct selftest tests[] = {
 	{ "rm-readers", st_rm_readers },
 	{ "io-cache", st_io_cache },
 	{ "io-errors", st_io_errors },
+	{ "fua", st_fua },
 };
 
 static int selftest_ctr(struct dm_target *ti, unsigned int argc, char **argv)

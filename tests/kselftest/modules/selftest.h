@@ -42,5 +42,6 @@ int st_rm_bytes(u64 shape, struct dm_dev *dev);
 int st_rm_readers(u64 msecs, struct dm_dev *dev);
 int st_io_cache(u64 seed, struct dm_dev *dev);
 int st_io_errors(u64 bad, struct dm_dev *dev);
+int st_fua(u64 where, struct dm_dev *dev);
 
 #endif
