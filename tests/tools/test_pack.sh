@@ -61,7 +61,7 @@ bad()
 {
 	rm -f x.md
 	run 1 thin2_metadata_unpack -i bad.pack -o x.md && has err "$2" &&
-		{ [ ! -e x.md ] || run 1 thin2_check x.md; }
+		{ [ ! -e x.md ] || { run 1 thin2_check x.md && has err "no thin-pool2 metadata"; }; }
 	result $? "$1"
 }
 size=$(stat -c %s dirty.pack)
@@ -82,7 +82,11 @@ for i in 9 20 30 40 52 60 1000 $((size / 2)) $((size - 20)) $((size - 3)); do
 	cp dirty.pack bad.pack
 	perl -e 'open(my $f, "+<", "bad.pack"); seek($f, $ARGV[0], 0); read($f, my $c, 1);
 		seek($f, $ARGV[0], 0); print $f chr(ord($c) ^ 16)' "$i"
-	bad "a bit at $i" "is"
+	case $i in
+	9) bad "a bit at $i" "is damaged: the head's checksum is wrong" ;;
+	60 | 1000 | $((size / 2))) bad "a bit at $i" "is damaged: a chunk's checksum is wrong" ;;
+	*) bad "a bit at $i" "is damaged: " ;;
+	esac
 done
 t "no input" 1 thin2_metadata_unpack -o x.md
 t "no output" 1 thin2_metadata_unpack -i dirty.pack
