@@ -30,7 +30,8 @@ static int file_init(struct pack_file *p, const char *path, const char *mode)
 	if (!p->f)
 		return failed(p);
 	p->block = tool_alloc(PACK_CHUNK * sizeof(*p->block));
-	p->packed_max = compressBound(PACK_CHUNK * sizeof(*p->block));
+	/* What cannot be packed becomes longer, by a little. */
+	p->packed_max = PACK_CHUNK * sizeof(*p->block) * 1001 / 1000 + 64;
 	p->packed = tool_alloc(p->packed_max);
 	return 0;
 }
@@ -68,11 +69,11 @@ int pack_create(struct pack_file *p, const char *path, u64 nr_blocks)
 static int put_chunk(struct pack_file *p)
 {
 	struct pack_chunk_head head = { .nr = cpu_to_le32(p->nr) };
-	uLongf bytes = p->nr ? p->packed_max : 0;
+	unsigned long bytes = p->nr ? p->packed_max : 0;
 	int r;
 
-	if (p->nr && compress2(p->packed, &bytes, (const Bytef *)p->block,
-			       p->nr * sizeof(*p->block), Z_DEFAULT_COMPRESSION) != Z_OK)
+	if (p->nr && compress2(p->packed, &bytes, (const void *)p->block, p->nr * sizeof(*p->block),
+			       Z_DEFAULT_COMPRESSION) != Z_OK)
 		return bad(p, "cannot be packed");
 	p->total += p->nr;
 	p->nr = 0;
@@ -144,7 +145,7 @@ static int read_tail(struct pack_file *p, const struct pack_chunk_head *head)
 static int unpack_chunk(struct pack_file *p, const struct pack_chunk_head *head)
 {
 	const u32 bytes = le32_to_cpu(head->bytes);
-	uLongf len = PACK_CHUNK * sizeof(*p->block);
+	unsigned long len = PACK_CHUNK * sizeof(*p->block);
 	int r;
 
 	if (p->nr > PACK_CHUNK || bytes > p->packed_max)
@@ -154,7 +155,7 @@ static int unpack_chunk(struct pack_file *p, const struct pack_chunk_head *head)
 		return r;
 	if (le32_to_cpu(head->data_csum) != csum(p->packed, bytes))
 		return bad(p, "is damaged: a chunk's checksum is wrong");
-	if (uncompress((Bytef *)p->block, &len, p->packed, bytes) != Z_OK ||
+	if (uncompress((void *)p->block, &len, p->packed, bytes) != Z_OK ||
 	    len != p->nr * sizeof(*p->block))
 		return bad(p, "is damaged: a chunk cannot be unpacked");
 	p->total += p->nr;

@@ -221,7 +221,7 @@ static void estimate(struct size *s)
 		   DETAILS_TREES * (2 + DIV_ROUND_UP_ULL(s->max_thins * 100,
 							 DETAILS_FANOUT * FILL_PERCENT));
 	trees = s->mappings + s->counts + s->thins;
-	s->headroom = min(trees, (u64)DIRTY_BLOCKS) + RESERVE_BLOCKS;
+	s->headroom = min_t(u64, trees, DIRTY_BLOCKS) + RESERVE_BLOCKS;
 
 	/* Superblocks, counts and journal grow with the device that they are on. */
 	s->total = max(trees + s->headroom, (u64)PDATA_MIN_BLOCKS);
