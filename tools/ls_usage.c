@@ -134,8 +134,7 @@ static int own_range(struct walk *w, const struct walk_at *at, const struct pdat
 		return 0;
 	u->exclusive += r->len;
 	for (i = twice_from(u, r->value); i < u->twice.nr / 2 && u->twice.v[2 * i] < end; i++)
-		u->exclusive -= min(end, (u64)u->twice.v[2 * i + 1]) -
-				max(r->value, (u64)u->twice.v[2 * i]);
+		u->exclusive -= min(end, u->twice.v[2 * i + 1]) - max(r->value, u->twice.v[2 * i]);
 	return 0;
 }
 

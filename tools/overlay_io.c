@@ -187,8 +187,7 @@ int overlay_io_begin(struct pdata_io *base, const char *what)
 	int r;
 
 	memset(data, 0, PDATA_BLOCK_SIZE);
-	snprintf(data, PDATA_BLOCK_SIZE, "%s has not finished: what is on this device is not a pool\n",
-		 what);
+	snprintf(data, PDATA_BLOCK_SIZE, "%s has not finished: there is no pool here\n", what);
 	r = write_one(base, PDATA_SB_A, data, true);
 	pdata_block_free(data);
 	return r;

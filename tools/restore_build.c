@@ -19,7 +19,7 @@
 #define MAX_CHANGES	4096u
 #define WINDOW		512u
 /* Changes of counts, of some 130 bytes when they are sorted, before a commit. */
-#define MAX_COUNTS	(1u << 20)
+#define MAX_COUNTS	1000000u
 
 /* A tree, read from left to right; it may be of the transaction being built. */
 struct window {
@@ -49,7 +49,7 @@ struct build {
 static int failed(struct build *b, int r)
 {
 	if (r == -PDATA_E_META_NOSPC)
-		return xml_fail(&b->xml->x, "the metadata device, of %llu blocks, is too small for it",
+		return xml_fail(&b->xml->x, "metadata of %llu blocks is too small for it",
 				b->md->sb.meta_blocks);
 	return xml_fail(&b->xml->x, "cannot write it: %s", tool_error(r));
 }

@@ -7,7 +7,7 @@
  */
 #include "restore.h"
 
-#define MAX_SAMPLES	(1u << 20)
+#define MAX_SAMPLES	BIT(20)
 
 struct sample {
 	u64 hash;		/* 0 = free */

@@ -29,7 +29,7 @@ int restore_super(struct restore_xml *s, const struct pool_super *sb)
 		s->sb.nr_data_blocks = o->nr_blocks;
 	if (s->sb.data_block_size < MIN_BLOCK || s->sb.data_block_size > MAX_BLOCK ||
 	    s->sb.data_block_size % MIN_BLOCK)
-		return xml_fail(&s->x, "data_block_size: %u is not a multiple of %u up to %u sectors",
+		return xml_fail(&s->x, "data_block_size: %u is no multiple of %u up to %u",
 				s->sb.data_block_size, MIN_BLOCK, MAX_BLOCK);
 	s->scale = s->sb.data_block_size / PDATA_UNIT_SECTORS;
 	if (s->sb.nr_data_blocks > PDATA_MAX_UNITS / s->scale)
@@ -56,7 +56,7 @@ int restore_range(struct restore_xml *s, const struct pool_map *m, struct pdata_
 	r->len *= s->scale;
 	r->value *= s->scale;
 	if (r->begin < s->pos)
-		return xml_fail(&s->x, "block %llu comes again, or too late: mappings must be in order",
+		return xml_fail(&s->x, "block %llu is not in order, or comes again",
 				m->begin);
 	s->pos = pdata_range_end(r);
 	return 0;
@@ -90,8 +90,8 @@ int restore_ref(struct restore_xml *s, const char *name, struct restore_def **de
 	if (!d->nr)
 		return 0;
 	if (d->begin < s->pos)
-		return xml_fail(&s->x, "'%s' has block %llu, which comes too late: mappings must be in order",
-				name, d->begin / s->scale);
+		return xml_fail(&s->x, "block %llu of '%s' is not in order, or comes again",
+				d->begin / s->scale, name);
 	s->pos = d->end;
 	return 0;
 }

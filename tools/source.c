@@ -267,7 +267,7 @@ int source_still_held(struct source *s)
 }
 
 int source_walk(struct source *s, const struct thin2_details *d, source_range_fn fn,
-	      void *context)
+		void *context)
 {
 	struct source_walk h;
 	int r;

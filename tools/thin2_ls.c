@@ -229,7 +229,7 @@ static int column_width(const struct ls *ls, const struct field *f)
 
 	for (i = 0; i < ls->source.nr_thins; i++) {
 		cell_text(ls, f, i, text);
-		width = max(width, (int)strlen(text));
+		width = max_t(int, width, strlen(text));
 	}
 	return width;
 }

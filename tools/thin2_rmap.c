@@ -163,7 +163,9 @@ static void add_hit(struct rmap *m, u64 data, u64 len, u64 begin)
 		m->max_hits = m->max_hits ? 2 * m->max_hits : 256;
 		m->hit = tool_realloc(m->hit, m->max_hits * sizeof(*m->hit));
 	}
-	m->hit[m->nr_hits++] = (struct hit){ .data = data, .len = len, .begin = begin, .id = m->id };
+	m->hit[m->nr_hits++] = (struct hit) {
+		.data = data, .len = len, .begin = begin, .id = m->id,
+	};
 }
 
 /* The first region that ends behind @unit. */
@@ -191,7 +193,7 @@ static int rmap_range(struct walk *w, const struct walk_at *at, const struct pda
 	if (r->kind != PDATA_RANGE_MAPPED)
 		return 0;
 	for (i = region_from(m, r->value); i < m->nr_regions && m->region[i].begin < end; i++) {
-		lo = max((u64)r->value, m->region[i].begin);
+		lo = max(r->value, m->region[i].begin);
 		hi = min(end, m->region[i].end);
 		add_hit(m, lo, hi - lo, r->begin + (lo - r->value));
 	}
@@ -250,7 +252,8 @@ static void json_hits(const struct rmap *m)
 	json_begin(&j, stdout);
 	json_array(&j, "mappings");
 	for (h = m->hit; h < m->hit + m->nr_hits; h++)
-		json_line(&j, "{\"data_begin\": %llu, \"length\": %llu, \"dev_id\": %u, \"begin\": %llu}",
+		json_line(&j,
+			  "{\"data_begin\": %llu, \"length\": %llu, \"dev_id\": %u, \"begin\": %llu}",
 			  h->data, h->len, h->id, h->begin);
 	json_array_end(&j);
 	json_end(&j);

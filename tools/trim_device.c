@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* Discarded at once, so that an end can be seen. */
-#define MAX_UNITS	(1ull << 18)
+#define MAX_UNITS	BIT_ULL(18)
 
 static int failed(const struct trim_device *dev, const char *what)
 {

@@ -26,10 +26,10 @@ typedef unsigned int gfp_t;
 #define S64_MAX		((s64)(U64_MAX >> 1))
 #define S64_MIN		((s64)(-S64_MAX - 1))
 #ifndef INT_MAX
-#define INT_MAX		((int)(~0U >> 1))
+#define INT_MAX		__INT_MAX__	/* good in #if, where headers of libraries use it */
 #define INT_MIN		(-INT_MAX - 1)
 #define UINT_MAX	(~0U)
-#define LONG_MAX	((long)(~0UL >> 1))
+#define LONG_MAX	__LONG_MAX__
 #define LONG_MIN	(-LONG_MAX - 1)
 #define ULONG_MAX	(~0UL)
 #endif

@@ -18,6 +18,7 @@ if type thin_delta thin_restore >/dev/null 2>&1; then
 	truncate -s 64M v1.md
 	thin_restore -i aged.xml -o v1.md >/dev/null
 	for i in "1 3" "3 1" "1 9" "5 9" "1 2" "2 10" "4 4"; do
+		# shellcheck disable=SC2086
 		set -- $i
 		for opt in "" --verbose; do
 			# shellcheck disable=SC2086
@@ -67,6 +68,7 @@ elements()
 	sed -n 's/^    <\([a-z_]*\) begin="\([0-9]*\)" length="\([0-9]*\)".*/\1 \2 \3/p' "$1"
 }
 for i in "1 2" "2 1" "1 3" "3 2" "3 3"; do
+	# shellcheck disable=SC2086
 	set -- $i
 	by_hand deep.md "$1" "$2" >want
 	run 0 thin2_delta --thin1 "$1" --thin2 "$2" deep.md && elements out | diff - want >>err

@@ -205,9 +205,11 @@ bad "block size" '1s/"128"/"100"/' "line 1, column 1:" "data_block_size"
 bad "dev_id too large" '2s/dev_id="1"/dev_id="4294967296"/' "line 2, column 3:"
 bad "no such def" '3s/.*/<ref name="q"\/>/' "line 3, column 1:" "'q'"
 bad "text" '3s/^/words/' "line 3, column 1:" "text"
+# shellcheck disable=SC2016
 bad "cut off" '9,$d' "line 9, column 1:" "no element found"
 bad "not closed" '13d' "line 13, column" "mismatched tag"
 bad "no comment of ours" '6s/$/<!-- zero origin_begin="x" -->/' "line 6, column 78:" "comment"
+# shellcheck disable=SC2016
 bad "empty" '1,$d' "line 1, column 1:" "no element found"
 t "no input" 1 thin2_restore -o keep.md
 t "no output" 1 thin2_restore -i v1.xml

@@ -12,15 +12,15 @@ mkpool dirty.md 4096 16384 limits 4 6 8 $history flush abandon
 cp dirty.md closed.md
 mkpool closed.md 0 16384 close 2>/dev/null
 
-# used FILE: data units that a dump says are mapped, one a line
-used()
+# in_use FILE: data units that a dump says are mapped, one a line
+in_use()
 {
 	thin2_dump "$1" | awk -F'"' '
 		/<single/ { print $4 }
 		/<range/ { for (i = 0; i < $6; i++) print $4 + i }' | sort -nu
 }
 
-used dirty.md >used
+in_use dirty.md >used
 for i in dirty closed; do
 	run 0 thin2_trim --metadata-dev $i.md --dry-run && [ ! -s err ] &&
 		sed 's/\.\./ /' out | awk '{ for (i = $1; i < $2; i++) print i }' | sort -n >free &&

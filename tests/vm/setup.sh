@@ -21,7 +21,7 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 base_packages='build-essential bc flex bison libelf-dev libssl-dev pahole
-	sparse kmod cpio rsync xz-utils libcmocka-dev libexpat1-dev
+	sparse kmod cpio rsync xz-utils libcmocka-dev libexpat1-dev zlib1g-dev
 	libdevmapper-dev libaio-dev liburing-dev clang libclang-rt-14-dev
 	gnuplot-nox procps shellcheck perl python3-minimal'
 bench_packages='valgrind thin-provisioning-tools fio dmsetup linux-perf'
