@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016
 #
 # The life of thin volumes under stock LVM.
 . "$(dirname "$0")/lib.sh"

@@ -30,22 +30,24 @@ lvm_conf()
 }
 
 # modules_make: modprobe finds our modules, and version 1's, and what they need.
-# A small folder over the kernel's: depmod of that takes minutes in an emulated
-# machine. What else the kernel has must be loaded before.
+# A small folder over the kernel's, as depmod of that takes minutes in an emulated
+# machine; made once a boot. What else the kernel has must be loaded before.
 modules_make()
 {
-	local release dir under f
+	local release under base=/run/t2-modules dir f
 	release=$(uname -r)
 	under=$(readlink -f "/lib/modules/$release")
-	dir=$tmp/lib/modules/$release
-	mkdir -p "$dir" || return
-	# LVM wants dm-snapshot for snapshots that are thin, too
-	modprobe -a --show-depends dm-mod dm-bufio dm-thin-pool dm-snapshot |
-		awk '$1 == "insmod" { print $2 }' | sort -u | while read -r f; do
-		cp "$f" "$dir/"
-	done
-	cp "$MODDIR"/dm-thin*.ko "$under"/modules.builtin* "$dir/"
-	depmod -b "$tmp" "$release" || return
+	dir=$base/lib/modules/$release
+	if [ ! -e "$dir/modules.dep" ]; then
+		mkdir -p "$dir" || return
+		# LVM wants dm-snapshot for snapshots that are thin, too
+		for f in $(modprobe -a --show-depends dm-mod dm-bufio dm-thin-pool dm-snapshot |
+			   awk '$1 == "insmod" { print $2 }' | sort -u) "$MODDIR"/dm-thin*.ko; do
+			cp "$f" "$dir/" || return
+		done
+		touch "$dir/modules.order" "$dir/modules.builtin" "$dir/modules.builtin.modinfo"
+		depmod -b $base "$release" || return
+	fi
 	mount --bind "$dir" "$under" && at_exit umount "$under"
 }
 
