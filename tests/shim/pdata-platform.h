@@ -43,6 +43,9 @@
 extern bool pdata_shim_quiet;
 extern unsigned long pdata_shim_log_lines;
 
+/* If set it gets each line, quiet or not. */
+extern void (*pdata_shim_log_hook)(const char *line);
+
 void __printf(1, 2) pdata_shim_log(const char *fmt, ...);
 
 #define pdata_err(fmt, ...)	pdata_shim_log("thin2: " fmt "\n", ##__VA_ARGS__)

@@ -8,12 +8,26 @@
 bool pdata_shim_quiet;
 bool pdata_shim_warn_fatal = true;
 unsigned long pdata_shim_log_lines;
+void (*pdata_shim_log_hook)(const char *line);
+
+static void log_hook(const char *fmt, va_list args)
+{
+	char line[512];
+
+	vsnprintf(line, sizeof(line), fmt, args);
+	pdata_shim_log_hook(line);
+}
 
 void pdata_shim_log(const char *fmt, ...)
 {
 	va_list args;
 
 	__atomic_fetch_add(&pdata_shim_log_lines, 1, __ATOMIC_RELAXED);
+	if (pdata_shim_log_hook) {
+		va_start(args, fmt);
+		log_hook(fmt, args);
+		va_end(args);
+	}
 	if (pdata_shim_quiet)
 		return;
 	va_start(args, fmt);

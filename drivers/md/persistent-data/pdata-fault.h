@@ -17,7 +17,8 @@
 	X(JOURNAL_WRITE)	/* writing a journal batch fails */ \
 	X(COMMIT_WRITE)		/* writing dirty blocks fails */ \
 	X(COMMIT_SUPER)		/* writing the superblock fails */ \
-	X(SEAL_CORRUPT)		/* a block is damaged in memory before its check */ \
+	X(BLOCK_CORRUPT)	/* a block is damaged in memory before it has a crc */ \
+	X(SEAL_CORRUPT)		/* ... and afterwards, before its check */ \
 	X(MERGE_STEP)		/* a merge step fails before it changes anything */
 
 enum pdata_fault_point {

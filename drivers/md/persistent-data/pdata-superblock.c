@@ -268,6 +268,13 @@ static int super_write_at(struct pdata_io *io, const struct pdata_super *sb, u64
 		return -ENOMEM;
 	pdata_super_pack(sb, buf);
 	r = pdata_block_seal(&c, buf);
+	/* A reader decides about other versions. We write ours. */
+	if (!r && (((struct pdata_superblock_disk *)buf)->incompat_features ||
+		   le32_to_cpu(((struct pdata_superblock_disk *)buf)->version) !=
+		   PDATA_FORMAT_VERSION)) {
+		r = -PDATA_E_VERSION;
+		c.what = "version";
+	}
 	if (r) {
 		pdata_err("%s: superblock refused: %s: %s is %#llx, expected %#llx", io->name,
 			  pdata_error_text(r), c.what, c.found, c.expected);

@@ -143,7 +143,7 @@ static int check_journal(struct pdata_check *c, const void *data)
 	u32 i, nr = le32_to_cpu(d->nr_records);
 	int r;
 
-	if (nr > PDATA_RECORDS_PER_BLOCK)
+	if (!nr || nr > PDATA_RECORDS_PER_BLOCK)
 		return refuse_content(c, "nr_records", nr, PDATA_RECORDS_PER_BLOCK);
 	for (i = 0; i < nr; i++) {
 		r = check_record(c, &d->record[i]);
@@ -358,6 +358,8 @@ int pdata_block_seal(struct pdata_check *c, void *data)
 	h->blocknr = cpu_to_le64(c->block);
 	memcpy(h->uuid, c->uuid, PDATA_UUID_SIZE);
 	h->generation = cpu_to_le64(c->max_generation);
+	if (pdata_fault(BLOCK_CORRUPT))
+		memset(data + sizeof(*h), 0, 64);
 	h->csum = cpu_to_le32(block_csum(data));
 	if (pdata_fault(SEAL_CORRUPT))
 		((u8 *)data)[PDATA_BLOCK_SIZE / 2] ^= 1;

@@ -66,7 +66,8 @@ int __must_check pdata_block_check(struct pdata_check *c, const void *data);
  * @c: as above; @c->max_generation is the generation that is stamped
  * @data: PDATA_BLOCK_SIZE bytes, h.magic and h.owner already set
  *
- * The fault point SEAL_CORRUPT flips a bit between the two.
+ * The fault point BLOCK_CORRUPT clears the block's first fields before it has a
+ * crc, SEAL_CORRUPT flips a bit afterwards.
  *
  * Return: 0, or what pdata_block_check() says: then it must not be written.
  */
