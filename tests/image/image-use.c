@@ -4,18 +4,17 @@
  * may crash, hang or warn; all else may fail.
  */
 #include "image.h"
-#include "dm-thin2-metadata.h"
 #include "io-sim.h"
 
-#define MAX_THINS	6
+#define MAX_THINS	3
 #define TRIES		64	/* of one operation: then it is left alone */
 
 struct use {
-	struct thin2_md *md;
+	struct image_pool pool;
 	u64 random;
 	u64 units;
-	u32 id[MAX_THINS];
-	unsigned int nr_ids;
+	struct thin2_details thin[MAX_THINS];
+	unsigned int nr_thins;
 };
 
 static int flush_data(void *context)
@@ -29,11 +28,11 @@ static void nothing(void *context)
 
 static void freed(void *context, struct list_head *batch)
 {
-	struct use *u = context;
+	struct image_pool *pool = context;
 
 	/* While it is being opened there is no pool to give them back to yet. */
-	if (u->md)
-		thin2_release(u->md, batch);
+	if (pool->md)
+		thin2_release(pool->md, batch);
 }
 
 static const struct thin2_md_ops ops = {
@@ -62,7 +61,7 @@ static u64 write_once(struct thin2_dev *th, u64 unit, u64 end, const struct thin
 	return unit;
 }
 
-static void io_range(struct thin2_dev *th, u64 unit, u64 end, bool write)
+void image_io(struct thin2_dev *th, u64 unit, u64 end, bool write)
 {
 	struct thin2_where where;
 	unsigned int i;
@@ -98,17 +97,17 @@ static void use_thin(struct use *u, u32 id)
 	unsigned int i;
 	int r;
 
-	if (thin2_dev_open(u->md, id, &th))
+	if (thin2_dev_open(u->pool.md, id, &th))
 		return;
 	r = thin2_dev_status(th, &s);
 	for (i = 0; i < 12; i++) {
 		begin = sim_below(&u->random, i % 3 ? u->units : 4096);
-		io_range(th, begin, begin + 1 + sim_below(&u->random, 300), i >= 6);
+		image_io(th, begin, begin + 1 + sim_below(&u->random, 300), i >= 6);
 	}
 	begin = sim_below(&u->random, u->units);
 	r = thin2_unmap(th, begin, begin + 1 + sim_below(&u->random, 500), false, &done);
 	if (!r)
-		r = thin2_flush(u->md);
+		r = thin2_flush(u->pool.md);
 	thin2_dev_close(th);
 }
 
@@ -116,8 +115,8 @@ static int on_thin(void *context, const struct thin2_details *d)
 {
 	struct use *u = context;
 
-	if (u->nr_ids < MAX_THINS)
-		u->id[u->nr_ids++] = d->id;
+	if (u->nr_thins < MAX_THINS)
+		u->thin[u->nr_thins++] = *d;
 	return 0;
 }
 
@@ -126,20 +125,23 @@ static int on_range(void *context, const struct pdata_range *r)
 	return 0;
 }
 
-static int walk_thin(void *context, const struct thin2_details *d)
+/* As thin2_dump does. An error is all right; *err is the last one. */
+static void walk_thins(struct use *u, int *err)
 {
-	struct use *u = context;
-	int r = thin2_walk(u->md, d, on_range, NULL);
+	unsigned int i;
 
-	return r == -ENOMEM ? r : 0;
+	u->nr_thins = 0;
+	*err = thin2_for_each_details(u->pool.md, false, on_thin, u);
+	for (i = 0; i < u->nr_thins; i++)
+		*err = thin2_walk(u->pool.md, &u->thin[i], on_range, NULL);
 }
 
 static void background(struct use *u)
 {
 	unsigned int i;
 
-	for (i = 0; i < 200; i++)
-		if (thin2_work(u->md, true) <= 0)
+	for (i = 0; i < 60; i++)
+		if (thin2_work(u->pool.md, true) <= 0)
 			return;
 }
 
@@ -150,54 +152,56 @@ static void use_pool(struct use *u)
 	unsigned int i;
 	int r;
 
-	r = thin2_for_each_details(u->md, false, on_thin, u);
-	for (i = 0; i < u->nr_ids; i++)
-		use_thin(u, u->id[i]);
-	r = thin2_checkpoint(u->md);
-	if (u->nr_ids) {
-		r = thin2_create_snap(u->md, 1000000, u->id[0]);
+	walk_thins(u, &r);
+	for (i = 0; i < u->nr_thins; i++)
+		use_thin(u, u->thin[i].id);
+	r = thin2_checkpoint(u->pool.md);
+	if (u->nr_thins) {
+		r = thin2_create_snap(u->pool.md, 1000000, u->thin[0].id);
 		use_thin(u, 1000000);
-		use_thin(u, u->id[0]);
-		r = thin2_get_root(u->md, u->id[0], &root);
-		r = thin2_delete(u->md, u->id[u->nr_ids - 1]);
+		use_thin(u, u->thin[0].id);
+		r = thin2_get_root(u->pool.md, u->thin[0].id, &root);
+		r = thin2_delete(u->pool.md, u->thin[u->nr_thins - 1].id);
 	}
-	r = thin2_create(u->md, 1000001);
+	r = thin2_create(u->pool.md, 1000001);
 	use_thin(u, 1000001);
-	r = thin2_checkpoint(u->md);
+	r = thin2_checkpoint(u->pool.md);
 	background(u);
-	if (u->nr_ids)
-		r = thin2_delete(u->md, u->id[0]);
+	if (u->nr_thins)
+		r = thin2_delete(u->pool.md, u->thin[0].id);
 	background(u);
-	r = thin2_for_each_details(u->md, false, walk_thin, u);
-	if (!r)
-		thin2_pool_status(u->md, &s);
+	walk_thins(u, &r);
+	thin2_pool_status(u->pool.md, &s);
 }
 
-static int open_md(struct image *img, struct use *u, bool read_only)
+int image_open(struct image *img, struct image_pool *pool, u64 units, bool read_only)
 {
 	const struct thin2_md_params p = {
-		.io = &img->io, .name = IMAGE_NAME, .data_units = u->units,
-		.data_block_size = 128, .ops = &ops, .context = u, .read_only = read_only,
+		.io = &img->io, .name = IMAGE_NAME, .data_units = units, .data_block_size = 128,
+		.ops = &ops, .context = pool, .limits = pool->limits, .read_only = read_only,
 	};
 
-	u->md = NULL;
-	return thin2_md_open(&p, &u->md);
+	pool->md = NULL;
+	return thin2_md_open(&p, &pool->md);
 }
 
 void image_use(struct image *img, u64 units, u64 seed)
 {
 	struct use u = { .random = seed, .units = units };
 
-	if (!open_md(img, &u, true)) {
-		if (thin2_for_each_details(u.md, false, walk_thin, &u))
-			abort();
-		thin2_md_abandon(u.md);
+	int r;
+
+	if (!image_open(img, &u.pool, units, true)) {
+		walk_thins(&u, &r);
+		thin2_md_abandon(u.pool.md);
 	}
-	if (open_md(img, &u, false))
+	if (image_open(img, &u.pool, units, false))
 		return;
 	use_pool(&u);
-	if (!thin2_md_close(u.md) && open_md(img, &u, false))
+	r = thin2_md_close(u.pool.md);
+	u.pool.md = NULL;
+	if (!r && image_open(img, &u.pool, units, false))
 		abort();	/* what was closed in order opens */
-	else if (u.md)
-		thin2_md_abandon(u.md);
+	if (u.pool.md)
+		thin2_md_abandon(u.pool.md);
 }

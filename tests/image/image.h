@@ -7,7 +7,7 @@
 #define TESTS_IMAGE_H
 
 #include "pdata-io.h"
-#include "pdata-superblock.h"
+#include "dm-thin2-metadata.h"
 
 #define IMAGE_NAME	"image"	/* as the tools' device */
 
@@ -111,7 +111,24 @@ char *image_tool(struct image *img, int (*tool)(int argc, char **argv), const ch
 int thin2_check_main(int argc, char **argv);
 int thin2_dump_main(int argc, char **argv);
 
+/* ---- image-fuzz.c ---- */
+
+/*
+ * A pool that is changed as @bytes say, good until the next call. What is to be
+ * done with it is each fuzzer's own: see fuzz_image_*.c.
+ */
+const struct image_story *image_fuzz(struct image **result, const u8 *bytes, size_t size);
+
 /* ---- image-use.c ---- */
+
+struct image_pool {
+	const struct pdata_limits *limits;
+	struct thin2_md *md;
+};
+
+int image_open(struct image *img, struct image_pool *pool, u64 units, bool read_only);
+/* Look up, fill, write or read as far as it goes. */
+void image_io(struct thin2_dev *th, u64 unit, u64 end, bool write);
 
 /* What the kernel would do with it: open, read, write, snapshot, delete, close. */
 void image_use(struct image *img, u64 units, u64 seed);
