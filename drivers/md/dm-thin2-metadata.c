@@ -138,7 +138,8 @@ static int open_layers(struct thin2_md *md, const struct thin2_md_params *p)
 	r = pdata_sm_data_init(&md->data_sm, &md->tm, &md->sb);
 	if (r)
 		goto bad_sm;
-	r = pdata_alloc_init(&md->alloc, &md->tm, &md->data_sm, md->sb.data_units,
+	/* A tool has no device that says how large a damaged superblock's can be. */
+	r = pdata_alloc_init(&md->alloc, &md->tm, &md->data_sm, p->ops ? md->sb.data_units : 0,
 			     p->group_units ? p->group_units : PDATA_GROUP_UNITS);
 	if (r)
 		goto bad_alloc;
