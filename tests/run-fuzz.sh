@@ -4,7 +4,8 @@
 # Runs fuzzers, each for SECS seconds:  run-fuzz.sh [--tap FILE] PROGRAM...
 #
 # The corpus grows in build/fuzz/NAME, crashing inputs stay in
-# build/fuzz/NAME.found; tests/fuzz/corpus/NAME is read first if it exists.
+# build/fuzz/NAME.found.  tests/fuzz/corpus/NAME is read first; fuzz_image_* have
+# tests/fuzz/corpus/fuzz_image in common.
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,11 +27,13 @@ for prog; do
 	log=$top/build/fuzz/$name.log
 	mkdir -p "$corpus" "$corpus.found"
 	dirs=("$corpus")
-	[ ! -d "$top/tests/fuzz/corpus/$name" ] || dirs+=("$top/tests/fuzz/corpus/$name")
+	for seeds in "$top/tests/fuzz/corpus/$name" "$top/tests/fuzz/corpus/${name%_*}"; do
+		[ ! -d "$seeds" ] || dirs+=("$seeds")
+	done
 	status=0
 	if [ -x "$prog" ]; then
 		timeout -k 10 $((${SECS:-60} + 60)) "$prog" -max_total_time="${SECS:-60}" -timeout=20 \
-			-rss_limit_mb=2048 -max_len=65536 -artifact_prefix="$corpus.found/" \
+			-rss_limit_mb=2048 -malloc_limit_mb=512 -max_len=65536 -artifact_prefix="$corpus.found/" \
 			-print_final_stats=1 "${dirs[@]}" >"$log" 2>&1 </dev/null || status=$?
 	else
 		status=127
