@@ -46,20 +46,33 @@ static unsigned int home_of(const struct check *c)
 	return c->sb.generation & 1 ? COPY_B : COPY_A;
 }
 
-/* Is each sector of the backup one of the checkpoint or of the one before? */
+/* The backup of this copy of a superblock, as it was written. */
+static bool backup_of(const struct sb_copy *home, void *result)
+{
+	struct pdata_check seal = home->check;
+
+	memcpy(result, home->d, PDATA_BLOCK_SIZE);
+	seal.block = PDATA_SB_BACKUP;
+	seal.uuid = home->d->h.uuid;
+	seal.max_generation = home->generation;
+	return !pdata_block_seal(&seal, result);
+}
+
+/* Is each sector of the backup one of the checkpoint's or of that before? */
 static bool backup_may_be_torn(const struct check *c, const struct sb_copy *copy)
 {
+	u8 *now = tool_block(), *before = tool_block();
 	const u8 *p = (const u8 *)copy[COPY_BACKUP].d;
-	const u8 *now = (const u8 *)copy[home_of(c)].d;
-	const u8 *before = (const u8 *)copy[!home_of(c)].d;
 	unsigned int i;
+	bool torn;
 
-	if (copy[COPY_A].err || copy[COPY_B].err)
-		return false;
-	for (i = 0; i < PDATA_BLOCK_SIZE; i += SECTOR)
-		if (memcmp(p + i, now + i, SECTOR) && memcmp(p + i, before + i, SECTOR))
-			return false;
-	return true;
+	torn = !copy[COPY_A].err && !copy[COPY_B].err && backup_of(&copy[home_of(c)], now) &&
+	       backup_of(&copy[!home_of(c)], before);
+	for (i = 0; torn && i < PDATA_BLOCK_SIZE; i += SECTOR)
+		torn = !memcmp(p + i, now + i, SECTOR) || !memcmp(p + i, before + i, SECTOR);
+	pdata_block_free(now);
+	pdata_block_free(before);
+	return torn;
 }
 
 /*

@@ -66,6 +66,14 @@ details()
 	block=$(dam at "$(dam root details)" 9 0)
 	must dam flip "$block" 2000
 	check "$what: thin2_check names it" checked "details" "block $block"
+	must open_all
+	check "$what: nothing is lost" eval "whole 1 2 3 && thin_open 9 $thin_mib"
+	check "$what: the log says that there is a copy" logged "details .* taken from the (copy|other)"
+	must close_all
+	must restore
+	must dam flip "$block" 2000
+	must dam flip "$(dam at "$(dam root copy)" 9 0)" 2000
+	what="$what and its copy"
 	dmesg -C
 	must open_all
 	check "$what: thins of other leaves are there" whole 2 3

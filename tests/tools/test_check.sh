@@ -75,6 +75,16 @@ n=$(sed -n 's/.*"journal_blocks": \([0-9]*\).*/\1/p' out)
 damage x.md flip "$(damage x.md journal $((n - 1)))" 200
 t "torn last journal block is in order" 0 thin2_check x.md
 
+# Or the backup, of which the later sectors are those of the checkpoint before.
+cp dirty.md x.md
+dd if=x.md of=x.md conv=notrunc bs=512 count=7 status=none \
+	skip=$((8 * (1 - $(damage x.md super)) + 1)) seek=$((8 * 511 + 1))
+run 0 thin2_check x.md && has err note: "backup superblock" "torn by a crash"
+result $? "torn backup superblock is in order"
+damage x.md flip 511 300
+run 1 thin2_check x.md && has err "backup superblock" crc
+result $? "but not one that was damaged"
+
 if type python3 >/dev/null 2>&1; then
 	run 0 thin2_check --json deep.md && python3 -m json.tool out >/dev/null 2>>err
 	result $? "--json is JSON"
