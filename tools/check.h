@@ -95,6 +95,14 @@ struct key_ranges {
 
 void key_ranges_add(struct key_ranges *k, u64 first, u64 last);
 
+/* Counted too high. */
+struct excess {
+	bool blocks;		/* else units of data */
+	u64 begin;
+	u64 end;
+	u64 nr;
+};
+
 struct check {
 	/* Options. */
 	const char *path;
@@ -112,6 +120,11 @@ struct check {
 	struct json out;
 	u64 nr_found[SEV_NR];
 	u64 nr_shown;
+	u64 nr_mends;		/* findings that --auto-repair can mend */
+	struct excess *excess;
+	size_t nr_excess;
+	size_t max_excess;
+	bool mended;
 	bool stop_showing;
 
 	struct node *node;	/* hash table */
@@ -135,6 +148,14 @@ struct check {
 	u64 journal_records;
 	u64 journal_last;	/* sequence of the last record */
 };
+
+/* ---- check_mend.c ---- */
+
+/* A finding that --auto-repair can mend: [begin, end) is counted too high by @excess. */
+void check_mend_add(struct check *c, bool blocks, u64 begin, u64 end, u64 excess);
+/* Is that all there is? */
+bool check_can_mend(const struct check *c);
+int check_mend(struct check *c);
 
 /* ---- check_report.c ---- */
 

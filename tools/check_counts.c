@@ -44,6 +44,8 @@ static void diff_flush(struct diff *d)
 	f.found = d->found;
 	f.text = d->found < d->expected ? "in use but counted too low" : "leaked";
 	report(d->c, &f);
+	if (d->found > d->expected)
+		check_mend_add(d->c, d->blocks, d->begin, d->end, d->found - d->expected);
 }
 
 static void diff_add(struct diff *d, u64 begin, u64 end, u64 expected, u64 found)
@@ -72,6 +74,7 @@ static void report_total(struct check *c, const char *what, u64 expected, u64 fo
 	f.expected = expected;
 	f.found = found;
 	report(c, &f);
+	check_mend_add(c, true, 0, 0, 0);
 }
 
 /* ---- data ---- */

@@ -121,6 +121,7 @@ static void check_copy(struct check *c, unsigned int i, const struct sb_copy *co
 	}
 	if (copy->err) {
 		copy_report(c, i, copy, SEV_LEAK, tool_error(copy->err));
+		check_mend_add(c, true, 0, 0, 0);
 		return;
 	}
 	f.block = sb_place[i];
@@ -130,9 +131,11 @@ static void check_copy(struct check *c, unsigned int i, const struct sb_copy *co
 	if (i == home_of(c) && copy->generation != gen) {
 		f.text = "only another copy has the current checkpoint";
 		report(c, &f);
+		check_mend_add(c, true, 0, 0, 0);
 	} else if (copy->generation != gen && copy->generation + 1 != gen) {
 		f.text = "it is older than the checkpoint before the last";
 		report(c, &f);
+		check_mend_add(c, true, 0, 0, 0);
 	}
 }
 

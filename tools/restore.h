@@ -60,10 +60,6 @@ struct restore_override {
 struct restore_device {
 	u32 id;
 	u32 base;		/* index of an earlier one, or NO_BASE */
-	u64 uid;		/* once it is built, with root and mapped units */
-	u64 root;
-	u64 leaf_sum;
-	u64 mapped;
 };
 
 struct restore_def {

@@ -237,20 +237,26 @@ static int def_end(struct xml_reader *x)
 }
 
 /* Begin with what another thin has. */
-static int share(struct build *b, const struct restore_device *from)
+static int share(struct build *b, u32 id)
 {
-	b->d.root = from->root;
-	b->d.leaf_sum = from->leaf_sum;
-	b->d.mapped_units = from->mapped;
-	b->d.origin_uid = from->uid;
-	return from->root ? pdata_tm_inc(&b->md->tm, from->root) : 0;
+	struct thin2_details from;
+	int r = thin2_details_read(b->md, id, &from);
+
+	if (r)
+		return r;
+	b->d.root = from.root;
+	b->d.leaf_sum = from.leaf_sum;
+	b->d.flags = from.flags & PDATA_THIN_SUM_LOST;
+	b->d.mapped_units = from.mapped_units;
+	b->d.origin_uid = from.uid;
+	return from.root ? pdata_tm_inc(&b->md->tm, from.root) : 0;
 }
 
 static int device_begin(struct xml_reader *x, const struct pool_device *dev)
 {
 	struct build *b = x->context;
 	struct restore_xml *s = b->xml;
-	struct restore_device *device = &s->device[b->nr_devices];
+	const struct restore_device *device = &s->device[b->nr_devices];
 	int r = 0;
 
 	if (b->nr_devices == s->nr_devices || device->id != dev->dev_id)
@@ -260,7 +266,7 @@ static int device_begin(struct xml_reader *x, const struct pool_device *dev)
 	b->d.create_time = dev->creation_time;
 	b->d.snap_time = s->births_lie ? s->max_time : dev->snap_time;
 	if (device->base != NO_BASE)
-		r = share(b, &s->device[device->base]);
+		r = share(b, s->device[device->base].id);
 	window_open(b, &b->base, &b->d);
 	return r ? failed(b, r) : 0;
 }
@@ -268,13 +274,9 @@ static int device_begin(struct xml_reader *x, const struct pool_device *dev)
 static int device_end(struct xml_reader *x)
 {
 	struct build *b = x->context;
-	struct restore_device *device = &b->xml->device[b->nr_devices++];
 	int r = tree_end(b);
 
-	device->uid = b->d.uid;
-	device->root = b->d.root;
-	device->leaf_sum = b->d.leaf_sum;
-	device->mapped = b->d.mapped_units;
+	b->nr_devices++;
 	return r ? failed(b, r) : 0;
 }
 

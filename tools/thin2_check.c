@@ -28,7 +28,7 @@ static const struct option options[] = {
 static const char usage_text[] =
 	"Usage: thin2_check [options] {device|file}\n"
 	"Checks the metadata of a thin-pool2.\n\n"
-	"      --auto-repair              repair what is safe to (needs thin2_repair)\n"
+	"      --auto-repair              mend what is counted too high, if that is all\n"
 	"      --clear-needs-check-flag   clear the flag if nothing is wrong\n"
 	"  -h, --help\n"
 	"      --ignore-non-fatal-errors  exit with 1 for fatal errors only\n"
@@ -95,6 +95,10 @@ static bool parse(struct check *c, int argc, char **argv, int *status)
 		return false;
 	if (c->metadata_snap && (c->clear_needs_check || c->auto_repair)) {
 		tool_err("a metadata snapshot is only looked at, nothing is changed with it");
+		return false;
+	}
+	if (c->auto_repair && (c->super_only || c->skip_mappings)) {
+		tool_err("nothing is repaired but after a full check");
 		return false;
 	}
 	if (c->clear_needs_check && (c->super_only || c->skip_mappings)) {
@@ -207,8 +211,49 @@ static void json_summary(struct check *c, int status)
 	json_u64(j, "nodes", c->nr_nodes);
 	json_u64(j, "journal_blocks", c->journal_blocks);
 	json_u64(j, "journal_records", c->journal_records);
+	json_bool(j, "mended", c->mended);
 	json_u64(j, "exit_status", status);
 	json_end(j);
+}
+
+static void check_exit(struct check *c)
+{
+	free(c->node);
+	free(c->thin);
+	free(c->begins.v);
+	free(c->ends.v);
+	free(c->excess);
+}
+
+/* What was mended is looked at once more. */
+static bool is_mended(const struct check *c)
+{
+	struct check again = { .path = c->path, .io = c->io, .quiet = true };
+	const bool ok = check_superblocks(&again) && !check_all(&again) && !has_errors(&again);
+
+	check_exit(&again);
+	return ok;
+}
+
+static int auto_repair(struct check *c)
+{
+	int r;
+
+	if (!check_can_mend(c)) {
+		if (!c->quiet)
+			tool_err("%s: there is something to repair: use thin2_repair", c->path);
+		return 0;
+	}
+	r = check_mend(c);
+	if (r)
+		tool_err("%s: cannot mend it: %s", c->path, tool_error(r));
+	else if (!is_mended(c))
+		tool_err("%s: there is still something to repair: use thin2_repair", c->path);
+	else
+		c->mended = true;
+	if (c->mended && !c->quiet && !c->json)
+		puts("mended: no errors any more");
+	return r;
 }
 
 static int run(struct check *c)
@@ -225,10 +270,12 @@ static int run(struct check *c)
 	tool_progress_end();
 	if (usable && !c->quiet && !c->json)
 		print_summary(c);
-	if (c->auto_repair && has_errors(c) && !c->quiet)
-		tool_err("%s: there is something to repair: use thin2_repair", c->path);
+	if (usable && !r && c->auto_repair && has_errors(c))
+		r = auto_repair(c);
 	if (r || c->nr_found[SEV_FATAL])
 		return TOOL_FAIL;
+	if (c->mended)
+		return TOOL_OK;
 	return c->nr_found[SEV_LEAK] && (!c->ignore_non_fatal || c->auto_repair) ? TOOL_FAIL :
 										   TOOL_OK;
 }
@@ -244,7 +291,7 @@ int main(int argc, char **argv)
 		return status;
 	if (c.metadata_snap)
 		mode = TOOL_LIVE;
-	else if (c.clear_needs_check)
+	else if (c.clear_needs_check || c.auto_repair)
 		mode = TOOL_WRITE;
 	c.io = tool_open(c.path, mode);
 	if (!c.io)
@@ -258,9 +305,6 @@ int main(int argc, char **argv)
 	if (c.json)
 		json_summary(&c, status);
 	tool_close(c.io);
-	free(c.node);
-	free(c.thin);
-	free(c.begins.v);
-	free(c.ends.v);
+	check_exit(&c);
 	return tool_end_output(status);
 }

@@ -218,7 +218,6 @@ static int range_visit(struct walk *w, struct walk_at at)
 	return r ? r : leave(w, &at);
 }
 
-
 int walk_range_tree(struct walk *w, u64 root)
 {
 	struct walk_at at = { .level = WALK_ROOT, .hi = PDATA_MAX_UNITS };

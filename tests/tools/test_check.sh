@@ -34,7 +34,11 @@ result $? "-q says nothing"
 run 0 thin2_check --super-block-only dirty.md && [ "$(wc -l <out)" = 2 ]
 result $? "--super-block-only"
 t "--skip-mappings" 0 thin2_check --skip-mappings deep.md
-t "--auto-repair of a pool in order" 0 thin2_check --auto-repair clean.md
+cp clean.md x.md
+t "--auto-repair of a pool in order" 0 thin2_check --auto-repair x.md
+cmp clean.md x.md >err
+result $? "which it does not change"
+t "--auto-repair without a whole check" 1 thin2_check --auto-repair --skip-mappings x.md
 cp dirty.md before.md
 thin2_check dirty.md >/dev/null && cmp -s before.md dirty.md
 result $? "a check writes nothing"
@@ -174,6 +178,15 @@ t "--ignore-non-fatal-errors does not ignore it" 1 thin2_check --ignore-non-fata
 run 1 thin2_check --auto-repair x.md && has err thin2_repair
 result $? "--auto-repair names thin2_repair"
 
+# mended NAME: --auto-repair puts x.md right, and changes no mapping
+mended()
+{
+	thin2_dump x.md >before.xml
+	run 0 thin2_check --auto-repair x.md && has out "mended" && run 0 thin2_check x.md && [ ! -s err ] &&
+		thin2_dump x.md | cmp - before.xml >>err
+	result $? "--auto-repair: $1"
+}
+
 # Counts of the metadata space map: block N of a group at 64 + 4 N.
 slot=$(damage deep.md counts "$root")
 at=$((64 + 4 * (root % 1008)))
@@ -186,6 +199,14 @@ cp deep.md x.md
 damage x.md set "$slot" $at 4 $((count + 1))
 bad "count too high" "metadata space map, block $root" "expected $count, found $((count + 1))" leak
 t "too high a count can be ignored" 0 thin2_check --ignore-non-fatal-errors x.md
+mended "too high a count"
+cp deep.md x.md
+damage x.md set "$slot" $at 4 $((count + 3))
+mended "far too high a count"
+damage x.md flip "$leaf" 2000
+cp x.md y.md
+run 1 thin2_check --auto-repair x.md && has err thin2_repair && cmp x.md y.md >>err
+result $? "--auto-repair changes nothing if more is wrong"
 
 # First record of the first leaf of the data space map: begin, uid, vbegin, len, count.
 sm=$(damage deep.md leaf "$(damage deep.md root data)")
@@ -200,12 +221,17 @@ damage x.md set "$sm" 124 4 $((count + 1))
 bad "data count too high" "data space map, data units $begin.." \
 	"expected $count, found $((count + 1))"
 t "too high a data count can be ignored" 0 thin2_check --ignore-non-fatal-errors x.md
+mended "too high a data count"
+cp deep.md x.md
+damage x.md set "$sm" 124 4 $((count + 3))
+mended "far too high a data count"
 cp deep.md x.md
 len=$(damage x.md get "$sm" 120 4)
 damage x.md set "$sm" 96 8 $((begin - 1))
 damage x.md set "$sm" 120 4 $((len + 1))
 bad "data extent too long" "data space map, data units $((begin - 1))..$((begin - 1))" \
 	"expected 0, found $count"
+mended "data extent too long"
 if [ "$len" -gt 1 ]; then
 	cp deep.md x.md
 	damage x.md set "$sm" 120 4 $((len - 1))
@@ -228,6 +254,13 @@ cp deep.md x.md
 damage x.md set "$details" $((value + 8)) 8 0
 bad "a lost root leaks" "metadata space map" leaked
 cp deep.md x.md
+damage x.md set "$details" $((value + 24)) 8 12345
+damage x.md set "$other" $((value + 24)) 8 12345
+damage x.md set "$slot" $at 4 $(($(damage x.md get "$slot" $at 4) + 1))
+cp x.md y.md
+run 1 thin2_check --auto-repair x.md && has err thin2_repair && cmp x.md y.md >>err
+result $? "--auto-repair does nothing by halves"
+cp deep.md x.md
 damage x.md set "$details" $((value + 8)) 8 4
 bad "a root within the journal" "reserved block" "block 4"
 cp deep.md x.md
@@ -246,6 +279,12 @@ mkpool x.md 0 1048576 txn 0 1 create 9 write 9 0 10 close 2>/dev/null
 run 0 thin2_check --ignore-non-fatal-errors x.md && has err leaked &&
 	! grep -q "details" err
 result $? "a commit builds the damaged tree anew"
+mended "blocks of the tree that was lost"
+for i in 0 1 511; do
+	cp deep.md x.md
+	damage x.md flip $i 300
+	mended "superblock copy in block $i"
+done
 cp deep.md x.md
 damage x.md flip "$other" 2000
 run 0 thin2_check --ignore-non-fatal-errors x.md && has err "error (non-fatal)" "block $other"
