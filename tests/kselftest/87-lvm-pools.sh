@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml
 #
 # Less usual work with LVM: external origins, metadata that is swapped or
 # repaired, backups of the volume group, the smallest and the largest metadata.
