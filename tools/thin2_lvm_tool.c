@@ -191,7 +191,7 @@ static void widen_path(void)
  * Status 0 or 1, whatever happens to the tool: LVM activates a pool unchecked
  * when a check ends with 2.
  */
-static int run(enum verb verb, enum kind kind, char **argv)
+static int run_tool(enum verb verb, enum kind kind, char **argv)
 {
 	char name[32];
 	int status;
@@ -248,5 +248,5 @@ int main(int argc, char **argv)
 	}
 	path = metadata_of(verb, argc, argv);
 	kind = path ? find_kind(path) : KIND_V2;
-	return run(verb, kind, argv);
+	return run_tool(verb, kind, argv);
 }

@@ -27,7 +27,7 @@ static int module_event(struct notifier_block *nb, unsigned long event, void *da
 	struct module *mod = data;
 
 	if (event == MODULE_STATE_COMING && !strcmp(mod->name, "dm_thin_pool"))
-		DMERR("dm-thin-pool (version 1) cannot be loaded: dm-thin2-compat has its names. They exclude each other");
+		DMERR("dm-thin-pool (version 1) cannot be loaded: dm-thin2-compat has its names");
 	return NOTIFY_DONE;
 }
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml
 #
 # Less usual work with LVM: external origins, metadata that is swapped or
 # repaired, backups of the volume group, the smallest and the largest metadata.
@@ -102,7 +103,8 @@ must thin_make 0 40960
 must dm_make t2-pv2 "0 $((40960 * 2048)) linear $MAP/t2-thin0 0"
 must vgextend -y $VG $MAP/t2-pv2
 check "a pool with 16 GiB of metadata" lvcreate -y --type thin-pool -L 128m -c 64k \
-	--poolmetadatasize 16g --poolmetadataspare n -n pool $VG $MAP/t2-pv2
+	--config allocation/zero_metadata=0 --poolmetadatasize 16g --poolmetadataspare n \
+	-n pool $VG $MAP/t2-pv2
 check "a thin volume in it" lvcreate -y --type thin -V 64m --thinpool pool -n thin $VG
 check_range "all of it is used" "$(total_blocks)" 4080000 4194304
 must lv thin write 0 16m 1

@@ -30,7 +30,7 @@ modprobe -r dm-thin-pool
 have_raid=
 modprobe -q -a dm-raid raid1 && have_raid=1
 have_crypt=
-modprobe -q -a dm-crypt xts aes && have_crypt=1
+modprobe -q -a dm-crypt xts && have_crypt=1
 must modules_make
 must lvm_conf
 must lvm_on
@@ -42,7 +42,6 @@ must pv_make 2 256 256
 must vg_make t2-pv1 t2-pv2
 must lvm_conf activation/monitoring=1 activation/thin_pool_autoextend_threshold=70 \
 	activation/thin_pool_autoextend_percent=50
-thin2-lvm enable
 check "a pool that is monitored" lvcreate -y --type thin-pool -L 64m --poolmetadatasize 2m -n pool $VG
 at_exit dmeventd_ends
 must lvcreate -y --type thin -V 128m --thinpool pool -n thin $VG
@@ -59,7 +58,6 @@ must lvremove -y $VG/pool
 check "dmeventd ends" dmeventd_ends
 no_longer dmeventd_ends
 must lvm_conf
-thin2-lvm enable
 
 # ---- on raid1 ----
 

@@ -4,7 +4,7 @@
 # The volume group is t2vg, on physical volumes t2-pv<N>.
 #
 # The guest has its own copies of /etc and /lib/modules, to be changed as on a
-# real machine; what LVM needs where there is no udev is added to lvmlocal.conf.
+# real machine; what LVM needs where there is no udev is added to lvm.conf.
 
 export LVM_SUPPRESS_FD_WARNINGS=1
 VG=t2vg
@@ -15,18 +15,17 @@ TPOOL=$MAP/$VG-pool-tpool
 # do anything here.
 lvm_conf()
 {
-	if [ ! -e "$tmp/lvm" ]; then
-		cp -a /etc/lvm "$tmp/lvm" || return
-		at_exit "cp -a $tmp/lvm/*.conf /etc/lvm/"
-		sed -i '/^[[:space:]]*#/d; /^[[:space:]]*$/d' /etc/lvm/lvm.conf
+	if [ ! -e "$tmp/lvm.conf" ]; then
+		cp -p /etc/lvm/lvm.conf "$tmp/lvm.conf" || return
+		at_exit cp -p "$tmp/lvm.conf" /etc/lvm/lvm.conf
 	fi
 	{
-		cat "$tmp/lvm/lvmlocal.conf"
+		sed '/^[[:space:]]*#/d; /^[[:space:]]*$/d' "$tmp/lvm.conf"
 		echo "devices/filter=[\"a|^$MAP/t2-pv|\", \"r|.*|\"]"
 		printf '%s\n' devices/use_devicesfile=0 devices/obtain_device_list_from_udev=0 \
 			activation/udev_sync=0 activation/udev_rules=0 activation/monitoring=0 \
 			backup/backup=0 backup/archive=0 "$@"
-	} >/etc/lvm/lvmlocal.conf
+	} >/etc/lvm/lvm.conf
 }
 
 # modules_make: modprobe finds our modules, and version 1's, and what they need.

@@ -5,8 +5,9 @@
 #
 #   kernel-tests.sh [-t SECONDS] [KERNEL...] [-- TEST...]
 #
-# Kernels: 6.1, 6.12, uml, uml-debug; default 6.1 6.12.  TEST: scripts instead of all of
-# tests/kselftest/[0-9]*.sh.  Results go to build/vm/KERNEL/*.tap, the last line
+# Kernels: 6.1, 6.12, uml, uml-debug; default 6.1 6.12.  TEST: scripts instead of
+# all of tests/kselftest/[0-9]*.sh, of which "# kernels: NAME..." keeps some to
+# these.  Results go to build/vm/KERNEL/*.tap, the last line
 # is "N passed, N failed".  The module must have been built (build-module.sh).
 set -eu
 
@@ -24,6 +25,7 @@ done
 [ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12)
 
 tests=()
+chosen=${1:+yes}
 if [ $# -gt 0 ]; then
 	for t in "$@"; do
 		tests+=("$(realpath -e "$t")")
@@ -35,8 +37,22 @@ else
 fi
 [ ${#tests[@]} -gt 0 ] || die "no tests in tests/kselftest"
 
+# wanted KERNEL TEST: nobody said "# kernels:" of others
+wanted()
+{
+	local on
+	[ -z "$chosen" ] || return 0
+	on=$(sed -n 's/^# kernels: *//p;20q' "$2")
+	[ -z "$on" ] || [[ " $on " == *" $1 "* ]]
+}
+
+all=("${tests[@]}")
 taps=()
 for k in "${kernels[@]}"; do
+	tests=()
+	for t in "${all[@]}"; do
+		! wanted "$k" "$t" || tests+=("$t")
+	done
 	out=$TOP/build/vm/$k
 	mkdir -p "$out"
 	exec 7>"$out.lock"
