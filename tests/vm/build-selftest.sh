@@ -5,7 +5,7 @@
 # damage and mkpool, and for one kernel the module of tests/kselftest/modules, into
 # build/selftest and build/selftest/KERNEL.  Any warning is a failure.
 #
-#   build-selftest.sh 6.1|6.12|uml [VARIABLE=VALUE]...
+#   build-selftest.sh 6.1|6.12|uml|uml-debug [VARIABLE=VALUE]...
 set -eu
 
 . "$(dirname "$0")/lib.sh"
@@ -13,13 +13,13 @@ set -eu
 unset MAKEFLAGS MFLAGS MAKELEVEL
 export LC_ALL=C
 
-[ $# -gt 0 ] || die "which kernel? 6.1|6.12|uml"
+[ $# -gt 0 ] || die "which kernel? 6.1|6.12|uml|uml-debug"
 kernel=$1
 shift
 k_need "$kernel"
 out=$TOP/build/selftest/$kernel
 args=(THIN2_SRC="$TOP/drivers/md" "$@")
-[ "$kernel" != uml ] || args+=(ARCH=um)
+case $kernel in uml*) args+=(ARCH=um) ;; esac
 
 mkdir -p "$out"
 exec 8>"$TOP/build/selftest/blkop.lock"
