@@ -32,9 +32,9 @@ writing()
 others_wait()
 {
 	local f
-	for f in $(grep -lE 'kworker.*\+thin2-maint' /proc/[0-9]*/comm 2>/dev/null); do
+	while read -r f; do
 		! grep -q '^State:.D' "${f%comm}status" || return 0
-	done
+	done < <(grep -lE 'kworker.*\+thin2-maint' /proc/[0-9]*/comm 2>/dev/null)
 	return 1
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # Shared by the tests of damage: a pool in small nodes, whose metadata are damaged
 # while it is closed or in use, and what its thins held before.
