@@ -216,6 +216,18 @@ static int run_tool(enum verb verb, enum kind kind, char **argv)
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? TOOL_OK : TOOL_FAIL;
 }
 
+/* LVM passes "" where lvm.conf names no options. */
+static int drop_empty(int argc, char **argv)
+{
+	int i, n = 1;
+
+	for (i = 1; i < argc; i++)
+		if (*argv[i])
+			argv[n++] = argv[i];
+	argv[n] = NULL;
+	return n;
+}
+
 static enum verb find_verb(const char *name)
 {
 	unsigned int i;
@@ -246,6 +258,7 @@ int main(int argc, char **argv)
 		fputs(usage_text, stderr);
 		return TOOL_FAIL;
 	}
+	argc = drop_empty(argc, argv);
 	path = metadata_of(verb, argc, argv);
 	kind = path ? find_kind(path) : KIND_V2;
 	return run_tool(verb, kind, argv);

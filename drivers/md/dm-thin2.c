@@ -271,7 +271,7 @@ static int register_compat(struct target_type *tt, const struct target_type *fro
 	tt->module = owner;
 	r = dm_register_target(tt);
 	if (r)
-		DMERR("there is a target %s already: dm-thin2-compat and dm-thin-pool exclude each other",
+		DMERR("there is a target %s already: dm-thin-pool excludes dm-thin2-compat",
 		      name);
 	return r;
 }

@@ -89,6 +89,7 @@ fi
 
 mkdir fake
 cp -L "$(type -p thin2_lvm_check)" fake/thin2_lvm_check
+ln -s thin2_lvm_check fake/thin2_lvm_tool
 # fake NAME COMMAND
 fake()
 {
@@ -108,6 +109,10 @@ fake thin2_check 'printf "%s\n" "$*" >args'
 run 0 fake/thin2_lvm_check -q --ignore-non-fatal-errors clean.md &&
 	[ "$(cat args)" = "-q --ignore-non-fatal-errors clean.md" ]
 result $? "arguments are passed on"
+fake thin2_repair 'printf "<%s>\n" "$@" >args'
+run 0 fake/thin2_lvm_tool repair "" -i clean.md "" -o "r.md" &&
+	[ "$(cat args)" = "$(printf '<%s>\n' -i clean.md -o r.md)" ]
+result $? "empty ones are not, which LVM gives for no options"
 if [ -e v1.md ]; then
 	fake thin_check "exit 2"
 	t "status 2 of version 1's check" 1 env PATH="$PWD/fake:$PATH" fake/thin2_lvm_check v1.md
