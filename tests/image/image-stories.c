@@ -81,7 +81,7 @@ void image_tell(struct image *img, const struct image_story *story, struct image
 	struct teller t = {
 		.words = {
 			.p = { .io = &img->io, .name = story->name, .data_units = story->units },
-			.mark = mark, .context = &t,
+			.mark = mark, .context = &t, .quiet = true,
 		},
 		.img = img, .story = story, .past = past,
 	};

@@ -193,7 +193,8 @@ static void get_root(struct pool_words *run)
 	struct thin2_root root;
 
 	must("hold", thin2_get_root(run->md, number(run), &root));
-	printf("%llu\n", (unsigned long long)root.root);
+	if (!run->quiet)
+		printf("%llu\n", (unsigned long long)root.root);
 }
 
 /* A hold of a checkpoint: one more reference to the details tree. */

@@ -28,6 +28,7 @@ struct pool_words {
 	struct thin2_md_params p;	/* io, name, data_units */
 	void (*mark)(void *context);
 	void *context;
+	bool quiet;			/* else hold prints the root's block */
 
 	struct pdata_limits limits;
 	struct thin2_md *md;

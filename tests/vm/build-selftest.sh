@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Builds what the tests of tests/kselftest need: blkop, logreplay, killwork,
-# damage and mkpool, and for one kernel the module of tests/kselftest/modules, into
-# build/selftest and build/selftest/KERNEL.  Any warning is a failure.
+# damage, mkpool and spoil, and for one kernel the module of
+# tests/kselftest/modules, into build/selftest and build/selftest/KERNEL.  Any
+# warning is a failure.
 #
 #   build-selftest.sh 6.1|6.12|uml|uml-debug [VARIABLE=VALUE]...
 set -eu
@@ -46,6 +47,7 @@ program logreplay "$TOP"/tests/kselftest/logreplay/*.c -ldevmapper
 program killwork "$TOP"/tests/kselftest/kill/*.c "$TOP/tests/kselftest/logreplay/dm.c" -ldevmapper
 in_core damage
 in_core mkpool
+in_core spoil
 exec 8>&-
 exec 9>"$out.lock"
 flock 9
