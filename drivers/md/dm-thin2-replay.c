@@ -194,6 +194,8 @@ static int match_details(void *context, u64 key, const void *value)
 	struct replay_thin *rt;
 
 	thin2_details_unpack(value, &d);
+	if (d.flags & PDATA_THIN_TOMBSTONE)
+		return 0;
 	rt = replay_find(rp, d.uid, false);
 	return rt ? restore_thin(rp->md, &d, rt) : 0;
 }

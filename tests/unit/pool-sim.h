@@ -118,7 +118,7 @@ void ps_verify(struct pool_sim *ps, bool crashed);
 
 /* Checks counts of metadata and data against all trees; fails the test. */
 void ps_check_counts(struct pool_sim *ps);
-/* A part of it: leaf_sum and seqs of leaves. All is committed. */
+/* A part of it: leaf_sum, origins and seqs of leaves. All is committed. */
 void ps_check_leaves(struct pool_sim *ps);
 
 /* Print and abort. */
