@@ -76,7 +76,8 @@ static int held_entry(struct walk *w, const struct walk_at *at, u64 key, const v
 	struct thin2_details d;
 
 	thin2_details_unpack(value, &d);
-	thin_add(h->s, &d);
+	if (!(d.flags & PDATA_THIN_TOMBSTONE))
+		thin_add(h->s, &d);
 	return 0;
 }
 
