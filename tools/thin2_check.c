@@ -150,7 +150,9 @@ static bool clear_needs_check(struct check *c)
 
 	if (!(c->sb.flags & PDATA_SB_NEEDS_CHECK))
 		return true;
-	r = scrub_slots(c);
+	r = pdata_super_mend(c->io, &c->sb);
+	if (!r)
+		r = scrub_slots(c);
 	if (!r) {
 		c->sb.flags &= ~PDATA_SB_NEEDS_CHECK;
 		c->sb.generation++;

@@ -184,11 +184,12 @@ static int activate(struct thin2_md *md, const struct thin2_md_params *p)
 	unsigned int i;
 	int r;
 
-	if (md->replayed) {
+	/* Before any other write. */
+	r = pdata_super_mend(p->io, md->tm.last);
+	if (!r && md->replayed)
 		r = pdata_sm_scrub(&md->tm.sm);
-		if (r)
-			return r;
-	}
+	if (r)
+		return r;
 	for (i = 0; i < md->sb.nr_holds; i++) {
 		r = drop_hold(md, &md->sb.hold[i]);
 		if (r)

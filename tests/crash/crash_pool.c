@@ -16,6 +16,7 @@
 #include "testlib.h"
 
 #define CRASHES_PER_POOL	20
+#define GROW_STEPS		300
 
 static u64 nr_crashes, nr_recovery_crashes, nr_ops;
 
@@ -27,6 +28,9 @@ static const struct ps_config shapes[] = {
 	  .journal_blocks = 32, .journal_records = 2, .max_dirty = 30,
 	  .group_units = 64, .limits = { .btree_max = 8, .fanout = 16, .leaf_max = 8 } },
 	{ .meta_blocks = 512, .data_units = 256, .thin_units = 64, .max_write = 8 },
+	{ .meta_blocks = 8192, .data_units = 512, .thin_units = 96, .max_write = 2,
+	  .journal_blocks = 48, .journal_records = 4, .max_dirty = 60, .lineage = 150,
+	  .group_units = 128, .limits = { .btree_max = 4, .fanout = 4, .leaf_max = 4 } },
 };
 
 /* Open after a crash; power may fail meanwhile, again and again. */
@@ -53,6 +57,18 @@ static void recover(struct pool_sim *ps)
 		ps_check_counts(ps);
 }
 
+/* Trees of some size, to be handed down. */
+static void grow(struct pool_sim *ps)
+{
+	unsigned int i;
+	int r = ps_open(ps);
+
+	if (r)
+		ps_die(ps, "format: %s", pdata_error_text(r));
+	for (i = 0; i < GROW_STEPS; i++)
+		ps_step(ps);
+}
+
 static void run_pool(u64 seed)
 {
 	struct pool_sim *ps = calloc(1, sizeof(*ps));
@@ -65,9 +81,11 @@ static void run_pool(u64 seed)
 	c = shapes[seed % ARRAY_SIZE(shapes)];
 	c.seed = seed;
 	ps_init(ps, &c);
+	if (c.lineage)
+		grow(ps);
 	/* A format that is cut short starts over. */
 	sim_clock_crash_at(&ps->clock, 1 + sim_below(&ps->rnd, 200));
-	r = ps_open(ps);
+	r = ps->md ? 0 : ps_open(ps);
 	if (r && !ps->clock.off)
 		ps_die(ps, "format: %s", pdata_error_text(r));
 	for (n = 0; n < CRASHES_PER_POOL; n++) {

@@ -724,10 +724,19 @@ static int op_restart(struct pool_sim *ps)
 	return ps_open(ps);
 }
 
+/* Snapshots of snapshots, whose origins go. */
+static int op_lineage(struct pool_sim *ps, struct ps_thin *t)
+{
+	return free_slot(ps) && below(ps, 2) ? op_snap(ps, t) : op_delete(ps, t);
+}
+
 static int do_step(struct pool_sim *ps)
 {
 	u64 dice = below(ps, 1000);
 	struct ps_thin *t = pick_thin(ps);
+
+	if (t && ps->c.lineage && below(ps, 1000) < ps->c.lineage)
+		return op_lineage(ps, t);
 
 	if (dice < 20 || !t)
 		return op_create(ps);

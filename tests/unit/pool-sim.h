@@ -63,6 +63,7 @@ struct ps_config {
 	u64 max_ranges;		/* range-map entries kept, 0 = all */
 	unsigned int fill_ranges;	/* 0 = default */
 	u64 group_units;
+	unsigned int lineage;	/* per mille of operations that are snapshots or deletions, besides others */
 	struct pdata_limits limits;
 };
 

@@ -220,6 +220,7 @@ static void chains(void **state)
 	static const u32 order[6][3] = {
 		{ 0, 2, 3 }, { 0, 3, 2 }, { 2, 0, 3 }, { 2, 3, 0 }, { 3, 0, 2 }, { 3, 2, 0 },
 	};
+	struct thin2_details was, t;
 	bool gone[4], reopen;
 	unsigned int i, k;
 	struct pool p;
@@ -237,8 +238,13 @@ static void chains(void **state)
 			uid[k] = uid_of(&p, k);
 		thin2_dev_close(p.origin);
 		p.origin = NULL;
+		was = details_of(&p, 1);
 		assert_ok(thin2_delete(p.md, 1));
 		gone[1] = true;
+		assert_true(tombstone_of(&p, uid[1], &t));
+		assert_u64(t.origin_uid, uid[0]);
+		assert_true(was.origin_seq);
+		assert_u64(t.origin_seq, was.origin_seq);
 		for (k = 0; k < 3; k++) {
 			if (reopen)
 				crash(&p);
