@@ -76,6 +76,7 @@ struct thin {
 	struct thin2_details d;
 	bool deleting;
 	bool held;		/* known through a held checkpoint only */
+	bool has_children;	/* it is somebody's origin */
 	bool partial;
 	u64 mapped;		/* counted */
 	u64 leaf_sum;		/* computed */
@@ -133,8 +134,10 @@ struct check {
 	bool incomplete;	/* nodes could not be read: counts are lower bounds */
 
 	struct thin *thin;
-	size_t nr_thins;
+	size_t nr_thins;	/* tombstones and those being deleted are among them */
 	size_t max_thins;
+	size_t nr_tombstones;
+	bool details_lost;	/* some are in neither tree */
 
 	struct u64s begins;	/* of data ranges in distinct leaves */
 	struct u64s ends;

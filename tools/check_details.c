@@ -43,20 +43,35 @@ static void details_report(struct tree *t, const struct walk_at *at,
 	report(t->c, &f);
 }
 
+static bool is_tombstone(const struct thin2_details *d)
+{
+	return d->flags & PDATA_THIN_TOMBSTONE;
+}
+
 static void details_check(struct tree *t, const struct walk_at *at, u64 key,
 			  const struct thin2_details *d)
 {
 	const struct pdata_super *sb = &t->c->sb;
 	const u32 known = PDATA_THIN_DELETING | PDATA_THIN_TOMBSTONE | PDATA_THIN_SUM_LOST;
 
-	if (key != (t->kind == NODE_DELETING ? d->uid : d->id))
-		details_report(t, at, d, "key", key, t->kind == NODE_DELETING ? d->uid : d->id);
+	const bool deleting = t->kind == NODE_DELETING;
+	const u64 place = deleting ? d->uid : is_tombstone(d) ? PDATA_TOMBSTONE_KEY(d->uid) :
+								 d->id;
+
+	if (key != place)
+		details_report(t, at, d, "key", key, place);
 	if (d->uid < PDATA_FIRST_UID || d->uid >= sb->next_uid)
 		details_report(t, at, d, "uid never given out", sb->next_uid - 1, d->uid);
 	if (d->flags & ~known)
 		details_report(t, at, d, "flags", known, d->flags);
-	if (!!(d->flags & PDATA_THIN_DELETING) != (t->kind == NODE_DELETING))
-		details_report(t, at, d, "deleting flag", t->kind == NODE_DELETING, d->flags);
+	if (!!(d->flags & PDATA_THIN_DELETING) != deleting)
+		details_report(t, at, d, "deleting flag", deleting, d->flags);
+	if (is_tombstone(d) && deleting)
+		details_report(t, at, d, "tombstone in the deleting tree", 0, d->flags);
+	if (is_tombstone(d) && d->root)
+		details_report(t, at, d, "root of a tombstone", 0, d->root);
+	if (d->origin_uid >= d->uid)
+		details_report(t, at, d, "origin is no older", d->uid - 1, d->origin_uid);
 	if (d->create_time > sb->time)
 		details_report(t, at, d, "creation time in the future", sb->time, d->create_time);
 	if (d->snap_time > sb->time)
@@ -206,8 +221,10 @@ static void compare_lost(struct check *c, const struct entries *a, const struct 
 			f.unit = "thin ids";
 			f.begin = max(x->first, y->first);
 			f.end = min(x->last, y->last) + 1;
-			if (f.begin <= f.end - 1)
-				report(c, &f);
+			if (f.begin > f.end - 1)
+				continue;
+			c->details_lost = true;
+			report(c, &f);
 		}
 }
 
@@ -231,30 +248,96 @@ static int check_twice(struct check *c)
 
 /* ---- all of them ---- */
 
+/* By uid; what is in use comes first, then what is being deleted, then what is only held. */
 static int cmp_thin(const void *a, const void *b)
 {
 	const struct thin *x = a, *y = b;
 
 	if (x->d.uid != y->d.uid)
 		return x->d.uid < y->d.uid ? -1 : 1;
-	return (int)x->held - (int)y->held;
+	if (x->held != y->held)
+		return (int)x->held - (int)y->held;
+	return (int)x->deleting - (int)y->deleting;
 }
 
 static void check_uids(struct check *c)
 {
 	struct finding f = FINDING(SEV_FATAL, "details", "two thins have one uid");
+	const struct thin *thin, *last;
 	size_t i;
 
 	if (c->nr_thins)
 		qsort(c->thin, c->nr_thins, sizeof(*c->thin), cmp_thin);
 	for (i = 1; i < c->nr_thins; i++) {
+		thin = &c->thin[i];
+		last = thin - 1;
 		/* A held checkpoint knows the same thins again. */
-		if (c->thin[i].held || c->thin[i].d.uid != c->thin[i - 1].d.uid)
+		if (thin->held || thin->d.uid != last->d.uid)
 			continue;
-		f.uid = c->thin[i].d.uid;
-		f.id = c->thin[i].d.id;
+		/* And one that is being deleted may have left a tombstone. */
+		if (thin->deleting && is_tombstone(&last->d))
+			continue;
+		f.uid = thin->d.uid;
+		f.id = thin->d.id;
 		f.has_id = true;
 		report(c, &f);
+	}
+}
+
+/* ---- origins ---- */
+
+/* The thin or tombstone of @uid. */
+static struct thin *find_origin(const struct check *c, u64 uid)
+{
+	size_t lo = 0, hi = c->nr_thins, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (c->thin[mid].d.uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == c->nr_thins || c->thin[lo].d.uid != uid || c->thin[lo].deleting ||
+	    c->thin[lo].held)
+		return NULL;
+	return &c->thin[lo];
+}
+
+static void report_origin(struct check *c, const struct thin *thin, enum severity severity,
+			  const char *what, const char *text)
+{
+	struct finding f = FINDING(severity, "details", what);
+
+	f.uid = thin->d.uid;
+	f.id = thin->d.id;
+	f.has_id = true;
+	f.text = text;
+	report(c, &f);
+}
+
+/* Chains of origins are what repair goes along. Nothing else needs them. */
+static void check_origins(struct check *c)
+{
+	struct thin *thin, *origin;
+
+	for (thin = c->thin; thin < c->thin + c->nr_thins; thin++) {
+		if (thin->deleting || thin->held || !thin->d.origin_uid)
+			continue;
+		origin = find_origin(c, thin->d.origin_uid);
+		if (origin)
+			origin->has_children = true;
+		else if (!c->details_lost)
+			report_origin(c, thin, SEV_LEAK, "its origin is not known",
+				      "no thin or tombstone has that uid");
+	}
+	for (thin = c->thin; thin < c->thin + c->nr_thins; thin++) {
+		if (!is_tombstone(&thin->d))
+			continue;
+		c->nr_tombstones++;
+		if (!thin->held && !thin->has_children && !c->details_lost)
+			report_origin(c, thin, SEV_NOTE, "tombstone that nobody needs",
+				      "it goes when the pool is in use");
 	}
 }
 
@@ -270,6 +353,7 @@ int check_details(struct check *c)
 		if (c->sb.hold[i].kind == PDATA_HOLD_CHECKPOINT)
 			r = check_single(c, NODE_DETAILS, c->sb.hold[i].root, true);
 	check_uids(c);
+	check_origins(c);
 	return r;
 }
 
@@ -278,5 +362,6 @@ int check_held_details(struct check *c, u64 root)
 	int r = check_single(c, NODE_DETAILS, root, false);
 
 	check_uids(c);
+	check_origins(c);
 	return r;
 }

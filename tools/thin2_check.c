@@ -151,7 +151,9 @@ static bool clear_needs_check(struct check *c)
 
 	if (!(c->sb.flags & PDATA_SB_NEEDS_CHECK))
 		return true;
-	r = scrub_slots(c);
+	r = pdata_super_mend(c->io, &c->sb);
+	if (!r)
+		r = scrub_slots(c);
 	if (!r) {
 		c->sb.flags &= ~PDATA_SB_NEEDS_CHECK;
 		c->sb.generation++;
@@ -180,7 +182,7 @@ static void print_summary(const struct check *c)
 	if (c->super_only)
 		return;
 	printf("checkpoint %llu: %zu thins, %llu tree nodes, ",
-	       c->sb.generation, c->nr_thins, c->nr_nodes);
+	       c->sb.generation, c->nr_thins - c->nr_tombstones, c->nr_nodes);
 	printf("%llu of %llu data units in use\n", c->sb.data_used, c->sb.data_units);
 	if (!c->metadata_snap)
 		printf("journal: %llu records in %llu blocks to replay\n",
@@ -207,7 +209,8 @@ static void json_summary(struct check *c, int status)
 	json_u64(j, "data_units", c->sb.data_units);
 	json_u64(j, "data_used_units", c->sb.data_used);
 	json_bool(j, "needs_check", c->sb.flags & PDATA_SB_NEEDS_CHECK);
-	json_u64(j, "thins", c->nr_thins);
+	json_u64(j, "thins", c->nr_thins - c->nr_tombstones);
+	json_u64(j, "tombstones", c->nr_tombstones);
 	json_u64(j, "nodes", c->nr_nodes);
 	json_u64(j, "journal_blocks", c->journal_blocks);
 	json_u64(j, "journal_records", c->journal_records);

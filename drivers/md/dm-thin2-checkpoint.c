@@ -14,6 +14,8 @@
 
 /* Leaves of a deleted thin that one commit takes apart. */
 #define DELETE_LEAVES		64
+/* Tombstones that one commit removes. */
+#define DELETE_TOMBSTONES	64
 /* Commits that make room for a step before it is given up for now. */
 #define STEP_ROOM_TRIES		16
 /* Commits of a checkpoint that frees deleted thins: status waits for them. */
@@ -115,7 +117,8 @@ u64 thin2_reserve_blocks(struct thin2_md *md)
 
 static void update_admission(struct thin2_md *md)
 {
-	const u64 free = pdata_sm_free(&md->tm.sm, true), keep = thin2_reserve_blocks(md) + 16;
+	const u64 keep = thin2_reserve_blocks(md) + thin2_origins_growth(md) + 16;
+	const u64 free = pdata_sm_free(&md->tm.sm, true);
 
 	WRITE_ONCE(md->budget, free > keep ? free - keep : 0);
 	WRITE_ONCE(md->budget_used, md->tm.sm.used);
@@ -329,8 +332,10 @@ static int delete_all(struct thin2_md *md, unsigned int rounds)
 {
 	int r = 0;
 
-	while (md->nr_deleting && rounds-- && !r) {
+	while (thin2_has_garbage(md) && rounds-- && !r) {
 		r = thin2_delete_step(md, DELETE_LEAVES);
+		if (!r)
+			r = thin2_tombstones_step(md, DELETE_TOMBSTONES);
 		if (!r)
 			r = thin2_commit(md);
 	}
@@ -363,7 +368,7 @@ int thin2_checkpoint_locked(struct thin2_md *md)
 	/* Changes appended from here on are for the next one. */
 	WRITE_ONCE(md->may_free, false);
 	r = merge_all(md);
-	if (r == -PDATA_E_META_NOSPC && md->nr_deleting) {
+	if (r == -PDATA_E_META_NOSPC && thin2_has_garbage(md)) {
 		/* Deleted thins may hold what the merge lacks. */
 		r = delete_all(md, DELETE_ROUNDS);
 		if (!r)
@@ -440,7 +445,7 @@ int thin2_work(struct thin2_md *md, bool idle)
 		r = thin2_checkpoint(md);
 		if (r)
 			return r;
-	} else if (READ_ONCE(md->nr_deleting)) {
+	} else if (thin2_has_garbage(md)) {
 		mutex_lock(&md->meta_lock);
 		r = thin2_check_writable(md);
 		if (!r)
@@ -449,7 +454,7 @@ int thin2_work(struct thin2_md *md, bool idle)
 		if (r)
 			return r;
 	}
-	return READ_ONCE(md->want) || READ_ONCE(md->nr_deleting);
+	return READ_ONCE(md->want) || thin2_has_garbage(md);
 }
 
 int thin2_make_room(struct thin2_dev *th, int why)

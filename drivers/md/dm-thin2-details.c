@@ -144,8 +144,7 @@ static int copy_entry(void *context, u64 key, const void *value)
 	return pdata_btree_insert(context, key, value);
 }
 
-/* Most nodes of a tree of @nr entries: all but the root are half full. */
-static u64 most_nodes(const struct thin2_md *md, u64 nr)
+u64 thin2_details_nodes(const struct thin2_md *md, u64 nr)
 {
 	const unsigned int half = thin2_details_half(md);
 	u64 nodes = 1;
@@ -168,7 +167,7 @@ static int rebuild(struct thin2_md *md, struct pdata_btree *bad, const struct pd
 	r = pdata_btree_walk(good, &view, good->root, NULL, count_entry, &nr);
 	if (r)
 		return r;
-	nodes = most_nodes(md, nr);
+	nodes = thin2_details_nodes(md, nr);
 	if (nodes > REBUILD_MAX_NODES ||
 	    pdata_sm_free(&md->tm.sm, false) < nodes + thin2_reserve_blocks(md)) {
 		pdata_err("%s: no room for a new details tree of %llu entries, up to %llu blocks",
@@ -238,7 +237,9 @@ int thin2_details_write(struct thin2_md *md, const struct thin2_details *d)
 	struct pdata_details_disk disk;
 
 	thin2_details_pack(d, &disk);
-	return change_both(md, pdata_btree_insert, d->id, &disk);
+	return change_both(md, pdata_btree_insert,
+			   d->flags & PDATA_THIN_TOMBSTONE ? PDATA_TOMBSTONE_KEY(d->uid) : d->id,
+			   &disk);
 }
 
 int thin2_details_remove(struct thin2_md *md, u64 key)

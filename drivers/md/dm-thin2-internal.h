@@ -91,10 +91,35 @@ int __must_check thin2_details_read(struct thin2_md *md, u32 id, struct thin2_de
  */
 int __must_check thin2_details_write(struct thin2_md *md, const struct thin2_details *d);
 int __must_check thin2_details_remove(struct thin2_md *md, u64 key);
+/* Most nodes of a tree of @nr entries: all but the root are half full. */
+u64 thin2_details_nodes(const struct thin2_md *md, u64 nr);
 /* All entries in order of keys, out of either tree; the callback may end it. */
 int __must_check thin2_details_walk(struct thin2_md *md,
 				    int (*entry)(void *context, u64 key, const void *value),
 				    void *context);
+
+/* ---- dm-thin2-origins.c; under meta_lock ---- */
+
+/* Whom snapshots descend from, by the details. -ENOMEM. */
+int __must_check thin2_origins_load(struct thin2_md *md);
+void thin2_origins_exit(struct thin2_md *md);
+/* Blocks by which the details trees may grow when origins become tombstones. */
+u64 thin2_origins_growth(const struct thin2_md *md);
+/* Before there is a snapshot of @uid: memory. -ENOMEM. */
+int __must_check thin2_origin_prepare(struct thin2_md *md, u64 uid);
+/* There was none in the end, or perhaps there was. */
+void thin2_origin_unprepare(struct thin2_md *md, u64 uid);
+void thin2_origin_add_child(struct thin2_md *md, u64 uid);
+/* Take the thin of @d out of the details; leaves a tombstone if others descend from it. */
+int __must_check thin2_origin_delete(struct thin2_md *md, const struct thin2_details *d);
+/* Remove at most @nr tombstones from which nobody descends. */
+int __must_check thin2_tombstones_step(struct thin2_md *md, unsigned int nr);
+
+/* Is there something to free in the background? Any context. */
+static inline bool thin2_has_garbage(const struct thin2_md *md)
+{
+	return READ_ONCE(md->nr_deleting) || READ_ONCE(md->nr_childless);
+}
 
 /* ---- dm-thin2-thins.c; under meta_lock ---- */
 
@@ -265,6 +290,8 @@ int __must_check thin2_step_room(struct thin2_md *md, u64 blocks);
 u64 thin2_reserve_blocks(struct thin2_md *md);
 /* Count changes that a merge step of @changes can make. */
 size_t thin2_step_entries(const struct thin2_md *md, unsigned int changes);
+/* Blocks that a commit can allocate if @entries count changes are still added. */
+u64 thin2_commit_blocks(struct thin2_md *md, size_t entries);
 /* Blocks that such a step and the commit behind it can allocate. */
 u64 thin2_step_blocks(struct thin2_md *md, unsigned int changes);
 

@@ -534,7 +534,7 @@ void thin2_merge_committed(struct thin2_dev *th)
 
 /* ---- deleted thins ---- */
 
-static u64 delete_blocks(struct thin2_md *md, size_t entries)
+u64 thin2_commit_blocks(struct thin2_md *md, size_t entries)
 {
 	return thin2_details_blocks(md) +
 	       pdata_sm_data_apply_blocks(&md->data_sm, count_log(md)->nr + entries);
@@ -550,9 +550,9 @@ static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned in
 	struct pdata_rt rt;
 	int r;
 
-	while (leaves > 1 && pdata_sm_free(&md->tm.sm, false) < delete_blocks(md, leaves * each))
+	while (leaves > 1 && pdata_sm_free(&md->tm.sm, false) < thin2_commit_blocks(md, leaves * each))
 		leaves /= 2;
-	r = thin2_step_room(md, delete_blocks(md, leaves * each));
+	r = thin2_step_room(md, thin2_commit_blocks(md, leaves * each));
 	/* Last, because a commit ends all reservations. */
 	if (!r)
 		r = pdata_count_log_reserve(count_log(md), leaves * each);

@@ -169,6 +169,7 @@ static void close_layers(struct thin2_md *md)
 
 	list_for_each_entry_safe(th, tmp, &md->thins, list)
 		thin2_dev_destroy(th);
+	thin2_origins_exit(md);
 	pdata_journal_exit(&md->journal);
 	pdata_alloc_exit(&md->alloc);
 	pdata_sm_data_exit(&md->data_sm);
@@ -202,11 +203,12 @@ static int activate(struct thin2_md *md, const struct thin2_md_params *p)
 	unsigned int i;
 	int r;
 
-	if (md->replayed) {
+	/* Before any other write. */
+	r = pdata_super_mend(p->io, md->tm.last);
+	if (!r && md->replayed)
 		r = pdata_sm_scrub(&md->tm.sm);
-		if (r)
-			return r;
-	}
+	if (r)
+		return r;
 	for (i = 0; i < md->sb.nr_holds; i++) {
 		r = drop_hold(md, &md->sb.hold[i]);
 		if (r)
@@ -253,6 +255,8 @@ static struct thin2_md *md_alloc(const struct thin2_md_params *p)
 	INIT_LIST_HEAD(&md->touched);
 	INIT_LIST_HEAD(&md->changed);
 	INIT_LIST_HEAD(&md->noted);
+	md->origins = RB_ROOT;
+	INIT_LIST_HEAD(&md->childless);
 	spin_lock_init(&md->noted_lock);
 	INIT_LIST_HEAD(&md->cached);
 	md->fill_ranges = THIN2_FILL_RANGES;
@@ -278,6 +282,8 @@ int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
 	thin2_lock(md);
 	md->replayed = !(md->sb.flags & PDATA_SB_CLEAN);
 	r = md->replayed ? thin2_replay(md) : 0;
+	if (!r && !p->read_only)
+		r = thin2_origins_load(md);
 	if (!r && !p->read_only)
 		r = activate(md, p);
 	thin2_unlock(md);
@@ -383,7 +389,7 @@ static int operation_begin(struct thin2_md *md, bool needs_space)
 	if (r || !needs_space)
 		return r;
 	while (!has_room(md)) {
-		bool deleting = md->nr_deleting;
+		bool deleting = thin2_has_garbage(md);
 
 		r = thin2_checkpoint_locked(md);
 		if (r)
@@ -526,7 +532,11 @@ static int add_snap(struct thin2_md *md, u32 id, const struct thin2_details *ori
 	d.origin_seq = origin->applied_seq;
 	if (d.root)
 		r = pdata_tm_inc(&md->tm, d.root);
-	return r ? r : thin2_details_write(md, &d);
+	if (!r)
+		r = thin2_details_write(md, &d);
+	if (!r)
+		thin2_origin_add_child(md, origin->uid);
+	return r;
 }
 
 int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
@@ -542,9 +552,13 @@ int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 	if (!r)
 		r = thin2_details_read(md, origin, &od);
 	if (!r)
+		r = thin2_origin_prepare(md, od.uid);
+	if (!r) {
 		r = prepare_origin(md, origin, &od);
-	if (!r)
-		r = operation_end(md, add_snap(md, id, &od), "taking a snapshot");
+		if (!r)
+			r = operation_end(md, add_snap(md, id, &od), "taking a snapshot");
+		thin2_origin_unprepare(md, od.uid);
+	}
 	th = thin2_dev_find(md, origin);
 	if (!r && th)
 		WRITE_ONCE(th->shared_base, md->nr_decs - th->own_decs);
@@ -567,9 +581,8 @@ static int drop_deltas(struct thin2_md *md, struct thin2_dev *th)
 {
 	const struct thin2_delta *d;
 	struct thin2_delta_iter it;
-	int r;
+	int r = 0;
 
-	r = pdata_count_log_reserve(&md->data_sm.log, 2 * th->active.nr);
 	thin2_delta_iter_init(&it, &th->active);
 	while (!r && (d = thin2_delta_next(&it)))
 		if (d->kind == PDATA_REC_MAP)
@@ -580,31 +593,56 @@ static int drop_deltas(struct thin2_md *md, struct thin2_dev *th)
 static int drop_overlay(struct thin2_md *md, struct thin2_dev *th)
 {
 	const struct pdata_range *c = th->overlay, *end = c + th->nr_overlay;
-	int r;
+	int r = 0;
 
-	r = pdata_count_log_reserve(&md->data_sm.log, 2 * (size_t)th->nr_overlay);
 	for (; !r && c < end; c++)
 		if (c->kind == PDATA_RANGE_MAPPED)
 			r = drop_units(md, c->value, c->len);
 	return r;
 }
 
-/* A frozen list may be half way in the tree: then only a whole merge is plain. */
-static int drop_frozen(struct thin2_md *md, struct thin2_dev *th)
+/* All that a thin's list before the active one amounts to is its overlay, none of it merged. */
+static bool overlay_is_whole(const struct thin2_dev *th)
 {
-	if (th->overlay && !th->merge.pos && !th->merge.from && !th->merge.done)
-		return drop_overlay(md, th);
-	return thin2_merge_frozen(th);
+	return th->overlay && !th->merge.pos && !th->merge.from && !th->merge.done;
+}
+
+static u64 delete_blocks(struct thin2_md *md)
+{
+	return thin2_commit_blocks(md, 0) + 2 * THIN2_PATH_BLOCKS;
+}
+
+/*
+ * Before anything of a thin is given up: its frozen list is merged, which may be
+ * half way in the tree, and there is room and memory for what follows. On
+ * failure no transaction stays open and the thin is as it was.
+ */
+static int prepare_delete(struct thin2_md *md, struct thin2_dev *th)
+{
+	int r = 0;
+
+	if (th && !overlay_is_whole(th))
+		r = thin2_merge_frozen(th);
+	/* With what the log holds; a commit empties it. */
+	if (!r && pdata_sm_free(&md->tm.sm, false) < delete_blocks(md))
+		r = thin2_commit(md);
+	if (!r)
+		r = thin2_step_room(md, delete_blocks(md));
+	if (!r && th)
+		r = pdata_count_log_reserve(&md->data_sm.log,
+					    2 * (th->active.nr + th->nr_overlay));
+	return r ? thin2_end_step(md, r) : 0;
 }
 
 static int delete_thin(struct thin2_md *md, u32 id, struct thin2_details *d)
 {
 	struct thin2_dev *th = thin2_dev_find(md, id);
 	struct pdata_details_disk disk;
-	int r;
+	int r = 0;
 
 	if (th) {
-		r = drop_frozen(md, th);
+		if (overlay_is_whole(th))
+			r = drop_overlay(md, th);
 		if (!r)
 			r = drop_deltas(md, th);
 		if (r)
@@ -612,7 +650,7 @@ static int delete_thin(struct thin2_md *md, u32 id, struct thin2_details *d)
 		*d = th->details;
 		thin2_dev_destroy(th);
 	}
-	r = thin2_details_remove(md, id);
+	r = thin2_origin_delete(md, d);
 	if (r || !d->root)
 		return r;
 	d->flags |= PDATA_THIN_DELETING;
@@ -637,6 +675,8 @@ int thin2_delete(struct thin2_md *md, u32 id)
 	th = thin2_dev_find(md, id);
 	if (!r && th && th->open_count)
 		r = -PDATA_E_BUSY;
+	if (!r)
+		r = prepare_delete(md, th);
 	if (!r) {
 		r = operation_end(md, delete_thin(md, id, &d), "deleting a thin");
 		WRITE_ONCE(md->may_free, true);

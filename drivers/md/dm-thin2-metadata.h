@@ -217,7 +217,13 @@ struct thin2_md {
 	u64 merged_seq;			/* highest record merged, even partly */
 	u64 nr_decs;			/* events that may have ended somebody's sharing; READ_ONCE */
 	s64 merge_mapped;		/* units the merge step under way maps (+) or unmaps (-) */
-	u64 nr_deleting;
+	u64 nr_deleting;		/* READ_ONCE */
+	struct rb_root origins;		/* what others descend from, by uid */
+	struct list_head childless;	/* tombstones to be removed */
+	u64 nr_childless;		/* READ_ONCE */
+	u64 nr_origins;
+	u64 nr_tombstones;		/* of those */
+	bool origins_lost;		/* some are not known */
 	unsigned int nr_touched;	/* thins with details_dirty */
 	u64 drained_gen;		/* bios older than this version are done; READ_ONCE */
 	u64 roots_gen;			/* every th->base_root is at least of this version; acquire/release */
@@ -584,6 +590,7 @@ int __must_check thin2_dev_status(struct thin2_dev *th, struct thin2_dev_status 
 
 /* ---- whole-pool views for tools and tests; sleep ---- */
 
+/* Thins in order of ids, without tombstones; or those being deleted. */
 int __must_check thin2_for_each_details(struct thin2_md *md, bool deleting,
 					int (*fn)(void *context, const struct thin2_details *d),
 					void *context);

@@ -238,6 +238,8 @@ static int match_details(void *context, u64 key, const void *value)
 	struct replay_thin *rt;
 
 	thin2_details_unpack(value, &d);
+	if (d.flags & PDATA_THIN_TOMBSTONE)
+		return 0;
 	rt = replay_find(rp, d.uid, false);
 	if (!rt || rt->found)
 		return 0;

@@ -103,6 +103,8 @@ static int visit_details(void *context, u64 key, const void *value)
 	struct thin2_details d;
 
 	thin2_details_unpack(value, &d);
+	if (d.flags & PDATA_THIN_TOMBSTONE)
+		return 0;
 	return walk->fn(walk->context, &d);
 }
 

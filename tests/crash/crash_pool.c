@@ -22,6 +22,7 @@
 #include "testlib.h"
 
 #define CRASHES_PER_POOL	20
+#define GROW_STEPS		300
 
 enum { CRASHES, RECOVERY_CRASHES, FORMAT_CRASHES, OPS };
 
@@ -38,6 +39,9 @@ static const struct ps_config shapes[] = {
 	  .limits = { .btree_max = 8, .fanout = 16, .leaf_max = 8 } },
 	{ .meta_blocks = 512, .data_units = 256, .thin_units = 64, .max_write = 8,
 	  .max_data = 320, .max_meta = 1024 },
+	{ .meta_blocks = 8192, .data_units = 512, .thin_units = 96, .max_write = 2,
+	  .journal_blocks = 48, .journal_records = 4, .max_dirty = 60, .lineage = 150,
+	  .group_units = 128, .limits = { .btree_max = 4, .fanout = 4, .leaf_max = 4 } },
 };
 
 static void run(struct pool_sim *ps, u8 kind)
@@ -78,6 +82,9 @@ static void run_pool(u64 seed, struct ps_log *log, u64 *count)
 	ps_init(ps, &c);
 	ps->log = log;
 	power_on(ps, 2, 20, &count[FORMAT_CRASHES]);
+	/* Trees of some size, to be handed down. */
+	for (n = 0; c.lineage && n < GROW_STEPS; n++)
+		ps_step(ps);
 	for (n = 0; n < CRASHES_PER_POOL; n++) {
 		sim_clock_crash_at(&ps->clock, 1 + sim_below(&ps->gen, 150));
 		while (!ps->clock.off)

@@ -53,17 +53,22 @@ run 1 thin2_check x.md && has err "differs from another copy"
 result $? "copies that disagree"
 
 # A held checkpoint, made by hand: a hold of kind 2 and a count more for its root.
+hold_all()
+{
+	local slot home i
+	details=$(damage x.md root details)
+	slot=$(damage x.md counts "$details")
+	home=$(damage x.md super)
+	damage x.md set "$slot" $((64 + 4 * (details % 1008))) 4 2
+	for i in "$home" 511; do
+		damage x.md set "$i" 236 4 1
+		damage x.md set "$i" 256 8 "$(damage x.md get "$home" 176 8)"
+		damage x.md set "$i" 272 8 "$(damage x.md get "$home" 32 8)"
+		damage x.md set "$i" 284 4 2
+	done
+}
 cp clean.md x.md
-details=$(damage x.md root details)
-slot=$(damage x.md counts "$details")
-home=$(damage x.md super)
-damage x.md set "$slot" $((64 + 4 * (details % 1008))) 4 2
-for i in "$home" 511; do
-	damage x.md set "$i" 236 4 1
-	damage x.md set "$i" 256 8 "$(damage x.md get "$home" 176 8)"
-	damage x.md set "$i" 272 8 "$(damage x.md get "$home" 32 8)"
-	damage x.md set "$i" 284 4 2
-done
+hold_all
 t "held checkpoint is in order" 0 thin2_check x.md
 t "-m" 0 thin2_check -m x.md
 thin2_dump x.md >x.xml
@@ -313,6 +318,49 @@ bad "an older leaf in the place of a leaf" "mapping tree, thin 1, uid 16" leaf_s
 	"not the leaves that were committed"
 has err "mapping tree, thin 2, uid 17" leaf_sum
 result $? "and in a snapshot that shares it"
+
+# Tombstones: of 1 and 2, uids 16 and 17, behind thin 3. Origin's uid at 32.
+mkpool tomb.md 4096 1048576 create 1 random 1 100 2000 1 checkpoint snap 2 1 random 2 50 2000 2 \
+	snap 3 2 random 1 20 2000 3 delete 1 delete 2 checkpoint close
+run 0 thin2_check --json tomb.md && has out '"thins": 1' && has out '"tombstones": 2' && [ ! -s err ]
+result $? "tombstones are in order"
+run 0 thin2_dump tomb.md && [ "$(grep -c "<device" out)" = 1 ]
+result $? "and in no dump"
+cp tomb.md x.md
+hold_all
+t "held with a checkpoint" 0 thin2_check x.md
+run 0 thin2_dump -m x.md && [ "$(grep -c "<device" out)" = 1 ]
+result $? "in no dump of that"
+details=$(damage deep.md leaf "$(damage deep.md root details)")
+# both OFFSET VALUE: 8 bytes of thin 3's entry, in both trees; of the n-th one with OFFSET + 144 n
+both()
+{
+	cp tomb.md x.md
+	for tree in details copy; do
+		damage x.md set "$(damage x.md root $tree)" $((value + $1)) 8 "$2"
+	done
+}
+both 32 15
+bad "origin that is not known" "details, thin 3, uid 18" "its origin is not known"
+t "that is not fatal" 0 thin2_check --ignore-non-fatal-errors x.md
+both $((144 + 32)) 15
+bad "origin of a tombstone that is not known" "details, thin 1, uid 16" "its origin is not known"
+both 32 18
+bad "its own origin" "thin 3, uid 18" "origin is no older"
+both 32 0
+run 0 thin2_check x.md && has err "note: details, thin 2, uid 17: tombstone that nobody needs" &&
+	[ "$(wc -l <err)" = 1 ]
+result $? "a tombstone that nobody needs is noted"
+mkpool x.md 0 1048576 work work close 2>/dev/null
+run 0 thin2_check --json x.md && has out '"tombstones": 0' && [ ! -s err ]
+result $? "and goes when the pool is used"
+both $((144 + 8)) 1000
+bad "root of a tombstone" "thin 1, uid 16" "root of a tombstone" "found 1000"
+both $((144 + 0)) 17
+bad "key of a tombstone" "uid 17" "key: expected"
+cp tomb.md x.md
+damage x.md set "$(damage x.md root copy)" $((value + 2 * 144 + 40)) 8 7
+bad "tombstones that differ" "copy of the details" "thin 2, uid 17" "says otherwise"
 
 # A leaf: level, nr, codec, bytes, lo, hi at 64; records of 24 bytes at 96.
 cp deep.md x.md

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What leaves say of themselves, on which repair is built: a thin's leaf_sum is
- * that of the leaves below its root; and of two leaves of one owner over the
- * same key, be they in use or left behind, the later one has no lower seq.
+ * What repair is built on.
+ *
+ * A thin's leaf_sum is that of the leaves below its root. Of two leaves of one
+ * owner over the same key, be they in use or left behind, the later one has no
+ * lower seq. And a thin has at each key the newest leaf of its own that there
+ * is, or else the newest one of its origin that is no newer than its
+ * origin_seq, and so on up the chain, through tombstones.
  */
 #include <stdlib.h>
 
@@ -23,10 +27,20 @@ struct leaves {
 	size_t max;
 };
 
+struct entry {
+	struct thin2_details d;
+	bool has_child;
+	size_t first;		/* its leaves: of leaf_check.all */
+	size_t nr;
+};
+
 struct leaf_check {
 	struct pool_sim *ps;
 	struct pdata_view view;
-	struct leaves thin;	/* of the thin that is walked */
+	struct entry *entry;	/* thins and tombstones */
+	size_t nr;
+	size_t max;
+	struct leaves all;	/* of all thins, shared ones for each of them */
 };
 
 static void leaves_add(struct pool_sim *ps, struct leaves *ls, const void *data)
@@ -68,41 +82,141 @@ static int on_node(void *context, u64 ptr, unsigned int level, u64 lo, u64 hi, i
 		ps_die(c->ps, "range block %llu: %s", pdata_ptr_block(ptr), pdata_error_text(r));
 	if (level)
 		return 0;
-	leaves_add(c->ps, &c->thin, b.data);
+	leaves_add(c->ps, &c->all, b.data);
 	pdata_view_release(&c->view, &b);
 	return 0;
 }
 
-static void check_sum(struct leaf_check *c, const struct thin2_details *d)
+static void check_sum(struct leaf_check *c, const struct entry *e)
 {
-	const struct leaves *ls = &c->thin;
+	const struct leaf *l = &c->all.v[e->first];
 	u64 sum = 0;
 	size_t i;
 
-	for (i = 0; i < ls->nr; i++)
-		sum += pdata_leaf_mark(ls->v[i].block, ls->v[i].generation);
-	if (d->flags & PDATA_THIN_SUM_LOST)
-		ps_die(c->ps, "thin %u: nothing was damaged, its leaf_sum is lost", d->id);
-	if (sum != d->leaf_sum)
-		ps_die(c->ps, "thin %u: leaf_sum is 0x%llx, that of its %zu leaves 0x%llx", d->id,
-		       d->leaf_sum, ls->nr, sum);
+	for (i = 0; i < e->nr; i++)
+		sum += pdata_leaf_mark(l[i].block, l[i].generation);
+	if (e->d.flags & PDATA_THIN_SUM_LOST)
+		ps_die(c->ps, "thin %u: nothing was damaged, its leaf_sum is lost", e->d.id);
+	if (sum != e->d.leaf_sum)
+		ps_die(c->ps, "thin %u: leaf_sum is 0x%llx, that of its %zu leaves 0x%llx",
+		       e->d.id, e->d.leaf_sum, e->nr, sum);
 }
 
 static int on_entry(void *context, u64 key, const void *value)
 {
 	struct leaf_check *c = context;
-	struct thin2_details d;
+	struct entry *e;
 	struct pdata_rt rt;
 	int r;
 
-	thin2_details_unpack(value, &d);
-	c->thin.nr = 0;
-	thin2_rt_init_details(c->ps->md, &d, &rt);
-	r = pdata_rt_walk(&rt, &c->view, d.root, 0, PDATA_MAX_UNITS, on_node, NULL, c);
+	if (c->nr == c->max) {
+		c->max = c->max ? 2 * c->max : 32;
+		c->entry = realloc(c->entry, c->max * sizeof(*c->entry));
+		if (!c->entry)
+			ps_die(c->ps, "out of memory");
+	}
+	e = &c->entry[c->nr++];
+	memset(e, 0, sizeof(*e));
+	thin2_details_unpack(value, &e->d);
+	if (!!(e->d.flags & PDATA_THIN_TOMBSTONE) != (key == PDATA_TOMBSTONE_KEY(e->d.uid)))
+		ps_die(c->ps, "uid %llu, flags %u, has key 0x%llx", e->d.uid, e->d.flags, key);
+	if ((e->d.flags & PDATA_THIN_TOMBSTONE) && e->d.root)
+		ps_die(c->ps, "the tombstone of uid %llu has a root", e->d.uid);
+	e->first = c->all.nr;
+	thin2_rt_init_details(c->ps->md, &e->d, &rt);
+	r = pdata_rt_walk(&rt, &c->view, e->d.root, 0, PDATA_MAX_UNITS, on_node, NULL, c);
 	if (r)
 		ps_die(c->ps, "walk: %d", r);
-	check_sum(c, &d);
+	e->nr = c->all.nr - e->first;
+	check_sum(c, e);
 	return 0;
+}
+
+/* ---- origins ---- */
+
+static struct entry *find_entry(struct leaf_check *c, u64 uid)
+{
+	size_t i;
+
+	for (i = 0; i < c->nr; i++)
+		if (c->entry[i].d.uid == uid)
+			return &c->entry[i];
+	ps_die(c->ps, "uid %llu is an origin and has no entry", uid);
+}
+
+/*
+ * How far @owner is from @e up the chain, 0 if it is @e itself; *limit is the
+ * highest seq of its leaves that @e may have.
+ */
+static unsigned int chain_find(struct leaf_check *c, const struct entry *e, u64 owner, u64 *limit)
+{
+	unsigned int steps = 0;
+
+	*limit = e->d.applied_seq;
+	while (e->d.uid != owner) {
+		if (!e->d.origin_uid)
+			return ~0u;
+		if (e->d.origin_uid >= e->d.uid)
+			ps_die(c->ps, "uid %llu has origin %llu", e->d.uid, e->d.origin_uid);
+		*limit = e->d.origin_seq;
+		e = find_entry(c, e->d.origin_uid);
+		steps++;
+	}
+	return steps;
+}
+
+/* Nothing that repair would prefer to leaf @l of @e is in use anywhere. */
+static void check_leaf(struct leaf_check *c, const struct entry *e, const struct leaf *l)
+{
+	const struct leaf *other;
+	unsigned int steps, far;
+	u64 limit;
+
+	steps = chain_find(c, e, l->owner, &limit);
+	if (steps == ~0u)
+		ps_die(c->ps, "thin %u, uid %llu: block %llu is owned by uid %llu, no origin of it",
+		       e->d.id, e->d.uid, l->block, l->owner);
+	if (l->seq > limit)
+		ps_die(c->ps, "thin %u, uid %llu: block %llu of uid %llu has seq %llu, above %llu",
+		       e->d.id, e->d.uid, l->block, l->owner, l->seq, limit);
+	for (other = c->all.v; other < c->all.v + c->all.nr; other++) {
+		if (other->block == l->block || !leaves_overlap(other, l))
+			continue;
+		far = chain_find(c, e, other->owner, &limit);
+		if (far > steps || other->seq > limit ||
+		    (far == steps && other->generation < l->generation))
+			continue;
+		ps_die(c->ps, "thin %u, uid %llu: has block %llu of uid %llu, seq %llu, generation %llu, not block %llu of %llu, %llu, %llu",
+		       e->d.id, e->d.uid, l->block, l->owner, l->seq, l->generation,
+		       other->block, other->owner, other->seq, other->generation);
+	}
+}
+
+static void check_origins(struct leaf_check *c)
+{
+	struct thin2_md *md = c->ps->md;
+	u64 tombstones = 0, origins = 0;
+	size_t i, k;
+
+	for (i = 0; i < c->nr; i++)
+		if (c->entry[i].d.origin_uid)
+			find_entry(c, c->entry[i].d.origin_uid)->has_child = true;
+	for (i = 0; i < c->nr; i++) {
+		const struct entry *e = &c->entry[i];
+
+		for (k = 0; k < e->nr; k++)
+			check_leaf(c, e, &c->all.v[e->first + k]);
+		origins += e->has_child;
+		if (!(e->d.flags & PDATA_THIN_TOMBSTONE))
+			continue;
+		tombstones++;
+		if (!e->has_child)
+			ps_die(c->ps, "nobody descends from uid %llu, which has a tombstone",
+			       e->d.uid);
+	}
+	if (md->nr_tombstones != tombstones || md->nr_origins != origins || md->nr_childless)
+		ps_die(c->ps, "%llu tombstones, %llu origins; %llu, %llu and %llu without children in memory",
+		       tombstones, origins, md->nr_tombstones, md->nr_origins, md->nr_childless);
 }
 
 /* ---- all leaves that lie about ---- */
@@ -151,6 +265,8 @@ void ps_check_leaves(struct pool_sim *ps)
 	r = pdata_btree_walk(&md->details, &c.view, md->details.root, NULL, on_entry, &c);
 	if (r)
 		ps_die(ps, "walk: %d", r);
-	free(c.thin.v);
+	check_origins(&c);
+	free(c.entry);
+	free(c.all.v);
 	check_seqs(ps);
 }

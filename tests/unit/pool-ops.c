@@ -545,6 +545,14 @@ static void draw_io(struct pool_sim *ps, struct ps_op *op, u64 dice)
 	}
 }
 
+static void draw_snap(struct pool_sim *ps, struct ps_op *op)
+{
+	op->kind = PS_SNAP;
+	op->other = op->thin;
+	op->thin = 0;
+	draw_new(ps, op);
+}
+
 void ps_draw(struct pool_sim *ps, struct ps_op *op)
 {
 	u64 dice = draw(ps, 1000);
@@ -552,11 +560,16 @@ void ps_draw(struct pool_sim *ps, struct ps_op *op)
 	memset(op, 0, sizeof(*op));
 	op->seed = 1 + sim_random(&ps->gen) / 2;
 	op->thin = draw(ps, PS_MAX_THINS);
-	if (dice < 50 || !thin_of(ps, op)) {
-		op->kind = dice >= 20 && thin_of(ps, op) ? PS_SNAP : PS_CREATE;
-		op->other = op->thin;
-		op->thin = 0;
-		draw_new(ps, op);
+	if (ps->c.lineage && thin_of(ps, op) && draw(ps, 1000) < ps->c.lineage) {
+		/* Snapshots of snapshots, whose origins go. */
+		if (draw(ps, 2))
+			draw_snap(ps, op);
+		else
+			op->kind = PS_DELETE;
+	} else if (dice < 50 || !thin_of(ps, op)) {
+		draw_snap(ps, op);
+		if (dice < 20 || !thin_of(ps, &(struct ps_op){ .thin = op->other }))
+			op->kind = PS_CREATE;
 	} else if (dice < 70) {
 		op->kind = PS_DELETE;
 	} else if (dice < 80) {

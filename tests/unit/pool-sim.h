@@ -89,6 +89,7 @@ struct ps_config {
 	u64 max_ranges;		/* range-map entries kept, 0 = all */
 	unsigned int fill_ranges;	/* 0 = default */
 	u64 group_units;
+	unsigned int lineage;	/* per mille of operations that are snapshots or deletions, besides others */
 	u64 max_meta;		/* devices grow up to this; 0 = not */
 	u64 max_data;
 	struct pdata_limits limits;
@@ -258,7 +259,7 @@ void ps_verify(struct pool_sim *ps, bool crashed);
 
 /* Checks counts of metadata and data against all trees; fails the test. */
 void ps_check_counts(struct pool_sim *ps);
-/* A part of it: leaf_sum and seqs of leaves. All is committed. */
+/* A part of it: leaf_sum, origins and seqs of leaves. All is committed. */
 void ps_check_leaves(struct pool_sim *ps);
 
 /* ---- pool-script.c ---- */

@@ -99,7 +99,7 @@ static const struct thin2_md_ops md_ops = {
 
 /* ---- the pool ---- */
 
-void pool_open(struct pool *p)
+int pool_try_open(struct pool *p)
 {
 	struct thin2_md_params params = {
 		.io = &p->io,
@@ -113,7 +113,12 @@ void pool_open(struct pool *p)
 		.limits = p->limits,
 	};
 
-	assert_ok(thin2_md_open(&params, &p->md));
+	return thin2_md_open(&params, &p->md);
+}
+
+void pool_open(struct pool *p)
+{
+	assert_ok(pool_try_open(p));
 }
 
 void pool_start(struct pool *p)

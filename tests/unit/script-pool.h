@@ -42,6 +42,7 @@ struct pool {
 	const struct pdata_limits *limits;
 };
 
+int __must_check pool_try_open(struct pool *p);
 void pool_open(struct pool *p);
 /* With thin 0, opened as the origin. */
 void pool_init(struct pool *p);

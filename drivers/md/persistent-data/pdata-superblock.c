@@ -296,6 +296,26 @@ int pdata_super_write(struct pdata_io *io, const struct pdata_super *sb, bool ba
 	return super_write_at(io, sb, backup ? PDATA_SB_BACKUP : place);
 }
 
+int pdata_super_mend(struct pdata_io *io, const struct pdata_super *sb)
+{
+	struct pdata_check c = {
+		.block = sb->generation & 1 ? PDATA_SB_A : PDATA_SB_B,
+		.type = PDATA_TYPE_SUPERBLOCK,
+		.max_generation = ~0ULL,
+		.nr_blocks = io->nr_blocks,
+	};
+	void *buf = pdata_block_alloc(GFP_NOIO);
+	int r;
+
+	if (!buf)
+		return -ENOMEM;
+	r = pdata_io_read(io, c.block, buf);
+	if (!r)
+		r = pdata_block_check(&c, buf);
+	pdata_block_free(buf);
+	return r ? super_write_at(io, sb, c.block) : 0;
+}
+
 int pdata_super_format(struct pdata_io *io, const struct pdata_super *sb)
 {
 	int r;

@@ -91,6 +91,21 @@ int __must_check pdata_super_write(struct pdata_io *io, const struct pdata_super
 				   bool backup);
 
 /**
+ * pdata_super_mend - write over a superblock that is torn
+ * @io: metadata device
+ * @sb: the superblock in force, as it was written
+ *
+ * The home that @sb is not in, if nothing valid is there, gets @sb. Comes before
+ * any other write to a device: what is torn may be a newer superblock, and the
+ * next attempt to write one of that generation may be torn, too, and supply the
+ * sectors that lack, if they are the same in both. It would be whole then, and
+ * what it points to written over. As long as nothing is, it may become whole.
+ *
+ * Return: 0 or an error.
+ */
+int __must_check pdata_super_mend(struct pdata_io *io, const struct pdata_super *sb);
+
+/**
  * pdata_super_init - fill in the superblock of an empty pool
  * @sb: generation 0, default journal, nothing allocated, marked clean. The
  *	caller sets what it knows better: data_units, journal_nonce,
