@@ -217,4 +217,11 @@ int check_held_details(struct check *c, u64 root);	/* of a held checkpoint alone
 int check_data_counts(struct check *c);
 int check_meta_counts(struct check *c);
 
+/* ---- check_all.c ---- */
+
+/* All there is to check, after check_superblocks(). */
+int check_all(struct check *c);
+/* What check collected. */
+void check_exit(struct check *c);
+
 #endif

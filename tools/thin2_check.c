@@ -108,21 +108,6 @@ static bool parse(struct check *c, int argc, char **argv, int *status)
 	return true;
 }
 
-static int check_all(struct check *c)
-{
-	int r;
-
-	check_journal(c);
-	r = check_trees(c);
-	if (!r && !c->skip_mappings)
-		r = check_data_counts(c);
-	if (!r && !c->skip_mappings)
-		r = check_meta_counts(c);
-	if (!r && !c->nr_found[SEV_FATAL])
-		check_replay(c);
-	return r;
-}
-
 /*
  * The next superblock must not make count slots valid that a crashed
  * transaction of the same generation left behind: those are written over first.
@@ -217,15 +202,6 @@ static void json_summary(struct check *c, int status)
 	json_bool(j, "mended", c->mended);
 	json_u64(j, "exit_status", status);
 	json_end(j);
-}
-
-static void check_exit(struct check *c)
-{
-	free(c->node);
-	free(c->thin);
-	free(c->begins.v);
-	free(c->ends.v);
-	free(c->excess);
 }
 
 /* What was mended is looked at once more. */

@@ -244,6 +244,27 @@ static int file_read(struct pdata_io *io, u64 block, void *data)
 	return r;
 }
 
+static int file_read_run(struct pdata_io *io, u64 block, void *const *data, unsigned int n)
+{
+	struct io_file *f = file_of(io);
+	struct iovec iov[PDATA_IO_RUN];
+	unsigned int i;
+	ssize_t r;
+
+	if (!n || n > PDATA_IO_RUN || block >= io->nr_blocks || n > io->nr_blocks - block)
+		return -EIO;
+	for (i = 0; i < n; i++)
+		iov[i] = (struct iovec){ data[i], PDATA_BLOCK_SIZE };
+	mutex_lock(&f->lock);
+	f->reads += n;
+	do {
+		r = preadv(f->fd, iov, n, block * PDATA_BLOCK_SIZE);
+	} while (r < 0 && errno == EINTR);
+	mutex_unlock(&f->lock);
+	/* Whoever wants to know which block is bad reads them one by one. */
+	return r == (ssize_t)(n * (size_t)PDATA_BLOCK_SIZE) ? 0 : -EIO;
+}
+
 /* Length of the run of blocks that @vec begins with. */
 static unsigned int run_length(const struct pdata_io_vec *vec, unsigned int n)
 {
@@ -310,6 +331,7 @@ static const struct pdata_io_ops file_ops = {
 	.get = file_get,
 	.put = file_put,
 	.read = file_read,
+	.read_run = file_read_run,
 	.write = file_write,
 	.flush = file_flush,
 };
