@@ -550,7 +550,8 @@ static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned in
 	struct pdata_rt rt;
 	int r;
 
-	while (leaves > 1 && pdata_sm_free(&md->tm.sm, false) < thin2_commit_blocks(md, leaves * each))
+	while (leaves > 1 &&
+	       pdata_sm_free(&md->tm.sm, false) < thin2_commit_blocks(md, leaves * each))
 		leaves /= 2;
 	r = thin2_step_room(md, thin2_commit_blocks(md, leaves * each));
 	/* Last, because a commit ends all reservations. */

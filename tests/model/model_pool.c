@@ -19,7 +19,7 @@ static const struct ps_config shapes[] = {
 	  .group_units = 256, .limits = { .btree_max = 6, .fanout = 5, .leaf_max = 8 } },
 	{ .meta_blocks = 512, .data_units = 512, .thin_units = 96, .max_write = 4 },
 	{ .meta_blocks = 8192, .data_units = 1024, .thin_units = 128, .max_write = 2,
-	  .journal_blocks = 48, .journal_records = 4, .max_dirty = 60, .lineage = 100,
+	  .journal_blocks = 48, .journal_records = 4, .max_dirty = 60, .lineage = 40,
 	  .group_units = 256, .limits = { .btree_max = 4, .fanout = 4, .leaf_max = 4 } },
 };
 
