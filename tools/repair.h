@@ -125,6 +125,7 @@ struct rp_thin {
 	bool verified;		/* ... with marks of what is lost */
 	bool mismatch;		/* the tree is complete, and it does not */
 	bool dropped;
+	bool needed;		/* by living descendants, as a tombstone */
 	const char *note;	/* why; without one it is known to be deleted */
 	u64 mapped;		/* units found */
 	u64 sum;

@@ -24,6 +24,8 @@ struct hole {
 	u64 lo;
 	u64 hi;
 	u64 generation;		/* of the leaf */
+	bool is_leaf;		/* it is a leaf that is lost, not a node above others, */
+	bool copy_is_leaf;	/* and in the other tree */
 };
 
 struct details_tree {
@@ -45,12 +47,13 @@ struct btree_at {
 	int level;	/* -1: root */
 };
 
-static void add_hole(struct rp_array *holes, u64 lo, u64 hi)
+static struct hole *add_hole(struct rp_array *holes, u64 lo, u64 hi)
 {
 	struct hole *h = rp_array_add(holes, sizeof(*h));
 
 	h->lo = lo;
 	h->hi = hi;
+	return h;
 }
 
 static void add_entry(struct rp_array *a, u64 key, u64 generation, bool doubt,
@@ -124,12 +127,11 @@ static int btree_visit(struct details_tree *t, const struct btree_at *at)
 		if (b && b->tag != at->tag && !at->any_tag)
 			rp_demote(t->r, b);
 		*(u64 *)rp_array_add(&t->r->holes, sizeof(u64)) = at->block;
-		add_hole(&t->holes, at->lo, at->hi);
+		add_hole(&t->holes, at->lo, at->hi)->is_leaf = !at->level;
 		return 0;
 	}
 	if (!b->level) {
-		add_hole(&t->leaves, at->lo, at->hi);
-		((struct hole *)t->leaves.v)[t->leaves.nr - 1].generation = b->generation;
+		add_hole(&t->leaves, at->lo, at->hi)->generation = b->generation;
 		return leaf_entries(t->r, b, at->lo, at->hi, false, &t->entries);
 	}
 	d = tool_block();
@@ -263,8 +265,11 @@ static bool is_superseded(const struct repair *r, const struct rp_block *leaf)
 	return false;
 }
 
-/* Leaves of both trees, the newest first; in use by their count, or all others. */
-static struct leaves find_leaves(const struct repair *r, bool in_use)
+/*
+ * Leaves of both trees, the newest first; in use by their count, or all others. If
+ * it is a leaf that is lost, none of its tree's is the one in use.
+ */
+static struct leaves find_leaves(const struct repair *r, const struct hole *hole, bool in_use)
 {
 	struct rp_array a = { };
 	u32 i, count;
@@ -276,7 +281,8 @@ static struct leaves find_leaves(const struct repair *r, bool in_use)
 		if (!is_details_leaf(r, b))
 			continue;
 		/* An older version may have come back where something else is in use. */
-		live = rp_count(r, b->block, &count) && count && !is_superseded(r, b);
+		live = rp_count(r, b->block, &count) && count && !is_superseded(r, b) &&
+		       !(b->owner == PDATA_OWNER_DETAILS ? hole->is_leaf : hole->copy_is_leaf);
 		if (live == in_use)
 			*(u32 *)rp_array_add(&a, sizeof(u32)) = i;
 	}
@@ -297,9 +303,10 @@ static bool covered(const struct rp_array *covers, u64 key)
 	return false;
 }
 
-/* What is in [lo, hi] according to leaves that lie around. */
-static int search_leaves(struct repair *r, u64 lo, u64 hi, struct rp_array *to)
+/* What is in a hole according to leaves that lie around. */
+static int search_leaves(struct repair *r, const struct hole *hole, struct rp_array *to)
 {
+	const u64 lo = hole->lo, hi = hole->hi;
 	struct rp_array covers = { }, found = { };
 	const struct entry *e;
 	const size_t before = to->nr;
@@ -308,7 +315,7 @@ static int search_leaves(struct repair *r, u64 lo, u64 hi, struct rp_array *to)
 	int err = 0;
 
 	for (pass = 0; pass < 2; pass++) {
-		struct leaves l = find_leaves(r, !pass);
+		struct leaves l = find_leaves(r, hole, !pass);
 
 		for (i = 0; i < l.nr && !err; i++) {
 			const struct rp_block *b = rp_block(r, l.v[i]);
@@ -343,12 +350,18 @@ static bool in_holes(const struct rp_array *holes, u64 key)
 static void common_holes(const struct rp_array *a, const struct rp_array *b, struct rp_array *to)
 {
 	const struct hole *x = a->v, *y = b->v;
+	struct hole *h;
 	size_t i, k;
 
-	for (i = 0; i < a->nr; i++)
-		for (k = 0; k < b->nr; k++)
-			if (max(x[i].lo, y[k].lo) <= min(x[i].hi, y[k].hi))
-				add_hole(to, max(x[i].lo, y[k].lo), min(x[i].hi, y[k].hi));
+	for (i = 0; i < a->nr; i++) {
+		for (k = 0; k < b->nr; k++) {
+			if (max(x[i].lo, y[k].lo) > min(x[i].hi, y[k].hi))
+				continue;
+			h = add_hole(to, max(x[i].lo, y[k].lo), min(x[i].hi, y[k].hi));
+			h->is_leaf = x[i].is_leaf;
+			h->copy_is_leaf = y[k].is_leaf;
+		}
+	}
 }
 
 static int cmp_entry(const void *a, const void *b)
@@ -480,7 +493,7 @@ static int merge_trees(struct repair *r, struct details_tree *t, struct details_
 	common_holes(&t->holes, &copy->holes, &holes);
 	r->details_lost = holes.nr;
 	for (i = 0, h = holes.v; i < holes.nr && !err; i++, h++)
-		err = search_leaves(r, h->lo, h->hi, entries);
+		err = search_leaves(r, h, entries);
 	free(holes.v);
 	return err;
 }

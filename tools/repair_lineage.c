@@ -90,7 +90,7 @@ bool rp_ancestor_next(const struct repair *r, struct rp_ancestor *a)
 
 	if (!t || !t->d.origin_uid || t->d.origin_uid == a->uid || a->depth > r->thins.nr)
 		return false;
-	a->max_seq = min(a->max_seq, t->d.origin_seq);
+	a->max_seq = t->d.origin_seq;
 	a->max_generation = min(a->max_generation, t->d.created_gen);
 	a->uid = t->d.origin_uid;
 	a->depth++;

@@ -58,13 +58,32 @@ static int btree_end(struct details_writer *w, u64 key, struct rp_array *to)
 	return rp_out_put(w->r, block, w->r->out_generation, &kid->ptr);
 }
 
+static bool is_living(const struct rp_thin *t)
+{
+	return !t->tombstone && !t->dropped;
+}
+
 static u64 thin_key(const struct rp_thin *t)
 {
-	return t->tombstone ? PDATA_TOMBSTONE_KEY(t->d.uid) : t->d.id;
+	return is_living(t) ? t->d.id : PDATA_TOMBSTONE_KEY(t->d.uid);
+}
+
+static void tombstone_of(const struct rp_thin *t, struct thin2_details *d)
+{
+	*d = t->d;
+	d->root = 0;
+	d->mapped_units = 0;
+	d->leaf_sum = 0;
+	d->delete_cursor = 0;
+	d->flags = PDATA_THIN_TOMBSTONE;
 }
 
 static void entry_of(struct repair *r, const struct rp_thin *t, struct thin2_details *d)
 {
+	if (!is_living(t)) {
+		tombstone_of(t, d);
+		return;
+	}
 	*d = t->d;
 	d->root = t->copy;
 	d->mapped_units = t->mapped;
@@ -74,11 +93,6 @@ static void entry_of(struct repair *r, const struct rp_thin *t, struct thin2_det
 	/* Of snapshots taken after such an entry was written nothing is known. */
 	if (t->doubt)
 		d->snap_time = r->out_sb.time;
-}
-
-static bool kept(const struct rp_thin *t)
-{
-	return !t->dropped;
 }
 
 static int details_leaves(struct details_writer *w, const struct rp_thin **thin, size_t nr)
@@ -145,15 +159,60 @@ static int write_details(struct repair *r, u64 owner, const struct rp_thin **thi
 	return err;
 }
 
+/*
+ * Ancestors of living thins have entries, dead or alive. Where one is not known it
+ * is the last of its line.
+ */
+static void find_ancestors(struct repair *r, const struct rp_thin *t)
+{
+	struct rp_thin *a;
+	u64 uid = t->d.origin_uid, time = t->d.create_time;
+
+	while (uid) {
+		a = (struct rp_thin *)rp_thin_of(r, uid);
+		if (!a) {
+			a = rp_array_add(&r->thins, sizeof(*a));
+			a->d.uid = uid;
+			a->d.create_time = time;
+			a->d.snap_time = time;
+			a->tombstone = true;
+			rp_lineage_init(r);
+			a = (struct rp_thin *)rp_thin_of(r, uid);
+		}
+		if (is_living(a) || a->needed)
+			return;
+		a->needed = true;
+		uid = a->d.origin_uid;
+		time = a->d.create_time;
+	}
+}
+
+static int cmp_key(const void *a, const void *b)
+{
+	const u64 x = thin_key(*(const struct rp_thin **)a);
+	const u64 y = thin_key(*(const struct rp_thin **)b);
+
+	return x < y ? -1 : x > y;
+}
+
 static int write_both_details(struct repair *r)
 {
-	const struct rp_thin **thin = tool_alloc((r->thins.nr + 1) * sizeof(*thin));
+	const struct rp_thin **thin;
 	size_t i, nr = 0;
 	int err;
 
+	for (i = 0; i < r->thins.nr; i++) {
+		/* The array may move. */
+		const struct rp_thin t = *rp_thin(r, i);
+
+		if (is_living(&t))
+			find_ancestors(r, &t);
+	}
+	thin = tool_alloc((r->thins.nr + 1) * sizeof(*thin));
 	for (i = 0; i < r->thins.nr; i++)
-		if (kept(rp_thin(r, i)))
+		if (is_living(rp_thin(r, i)) || rp_thin(r, i)->needed)
 			thin[nr++] = rp_thin(r, i);
+	qsort(thin, nr, sizeof(*thin), cmp_key);
 	err = write_details(r, PDATA_OWNER_DETAILS, thin, nr, &r->out_sb.details_root);
 	if (!err)
 		err = write_details(r, PDATA_OWNER_DETAILS_COPY, thin, nr,
@@ -204,7 +263,7 @@ static bool any_doubt(const struct repair *r)
 	size_t i;
 
 	for (i = 0; i < r->thins.nr; i++)
-		if (rp_thin(r, i)->doubt && kept(rp_thin(r, i)))
+		if (rp_thin(r, i)->doubt && is_living(rp_thin(r, i)))
 			return true;
 	return false;
 }
