@@ -56,4 +56,35 @@ check_is "what was synchronised is in it" \
 	"$(thin2_dump --dev-id 0 $MAP/t2-image -o $tmp/x.xml; xml_units $tmp/x.xml)" \
 	"$(($(mapped 0) / 8))"
 remove_dm t2-image
+
+# thin_sum: what thin 0 reads as, in a pool opened for it
+thin_sum()
+{
+	{
+		pool_open
+		thin_open 0 256
+	} >&2
+	md5sum <$MAP/t2-thin0
+	{
+		thins_close
+		pool_close
+	} >&2
+}
+
+# dumped and restored in place, it is the same pool
+must thins_close
+must pool_close
+check "thin2_ls of a closed pool" thin2_ls -o DEV,MAPPED,EXCLUSIVE $META
+must thin2_dump $META -o $tmp/before.xml
+sum_before=$(thin_sum)
+check "thin2_restore onto the device" thin2_restore -q -i $tmp/before.xml -o $META
+check "thin2_check likes it" thin2_check $META
+check_is "the data is where it was" "$(thin_sum)" "$sum_before"
+must pool_open
+must thin_open 0 256
+must on 0 write 0 1m 9 sync
+check_fails "thin2_restore refuses a live pool" "use|busy" thin2_restore -i $tmp/before.xml -o $META
+must thins_close
+must pool_close
+check "thin2_check after it was written to" thin2_check $META
 end_check
