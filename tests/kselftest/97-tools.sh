@@ -80,9 +80,17 @@ sum_before=$(thin_sum)
 check "thin2_restore onto the device" thin2_restore -q -i $tmp/before.xml -o $META
 check "thin2_check likes it" thin2_check $META
 check_is "the data is where it was" "$(thin_sum)" "$sum_before"
+check "thin2_trim discards what is free" thin2_trim --metadata-dev $META --data-dev $DATA
+check_is "and nothing else" "$(thin_sum)" "$sum_before"
+first=$(sed -n 's/.* data_begin="\([0-9]*\)".*/\1/p' $tmp/before.xml | head -n 1)
+must dd if=/dev/zero of=$DATA bs=4k count=1 seek="$first" oflag=direct status=none
+check_is "(the sum is of what is on the data device)" \
+	"$([ "$(thin_sum)" != "$sum_before" ] && echo differs)" differs
 must pool_open
 must thin_open 0 256
 must on 0 write 0 1m 9 sync
+check_fails "thin2_trim refuses a live pool" "use|busy" \
+	thin2_trim --metadata-dev $META --data-dev $DATA
 check_fails "thin2_restore refuses a live pool" "use|busy" thin2_restore -i $tmp/before.xml -o $META
 must thins_close
 must pool_close
