@@ -202,7 +202,8 @@ static void change(struct pdata_rt *rt, u64 key)
 {
 	const struct pdata_view v = { .tm = rt->tm };
 	struct pdata_range c = {
-		.begin = key, .len = 1 + key % 7, .value = 1000000 + key, .kind = PDATA_RANGE_MAPPED,
+		.begin = key, .len = 1 + key % 7, .value = 1000000 + key,
+		.kind = PDATA_RANGE_MAPPED,
 	};
 	struct pdata_range r;
 	unsigned int done;

@@ -4,8 +4,9 @@
 #include "pool-words.h"
 
 #define SMALL	"limits 4 5 8 journal 32 "
-#define PAST	"create 1 random 1 40 4000 1 checkpoint mark create 2 write 2 0 300 checkpoint mark " \
-		"snap 3 1 random 1 30 4000 2 flush mark unmap 1 100 300 zero 1 3000 70 checkpoint mark " \
+#define PAST	"create 1 random 1 40 4000 1 checkpoint mark create 2 write 2 0 300 checkpoint " \
+		"mark snap 3 1 random 1 30 4000 2 flush mark " \
+		"unmap 1 100 300 zero 1 3000 70 checkpoint mark " \
 		"random 1 20 4000 3 checkpoint mark random 1 20 4000 4 checkpoint mark "
 
 const struct image_story image_stories[] = {
@@ -99,7 +100,8 @@ void image_tell(struct image *img, const struct image_story *story, struct image
 	if (!story->cut)
 		return;
 	if (img->cut) {
-		fprintf(stderr, "%s: it ends %llu writes before power fails\n", story->name, img->cut);
+		fprintf(stderr, "%s: it ends %llu writes before power fails\n", story->name,
+			img->cut);
 		abort();
 	}
 	memcpy(img->data, img->cut_data, size);

@@ -24,8 +24,8 @@ enum damage {
 };
 
 static const char * const damage_name[] = {
-	"flip", "flip in the header", "torn, zeroes", "torn, old", "stale", "older version of itself", "misdirected", "lost",
-	"other pool's",
+	"flip", "flip in the header", "torn, zeroes", "torn, old", "stale",
+	"older version of itself", "misdirected", "lost", "other pool's",
 };
 
 struct bench {
@@ -525,7 +525,7 @@ static void try(struct bench *b, const struct image_node *node, enum damage how)
 	b->nr[node->kind][how]++;
 	b->harmless[node->kind][how] += v == HARMLESS;
 	if (v == MISSED || (v == FOUND && !status && !says(report, "note:", "", "")))
-		fail_msg("%s (random %#llx): %s %llu, level %u, %s: %s; thin2_check ends with %d and says:\n%s",
+		fail_msg("%s (random %#llx): %s %llu, level %u, %s: %s; the check (%d):\n%s",
 			 b->story->name, random, image_kind_name(node->kind), node->block,
 			 node->level, damage_name[how], why, status, report);
 	free(report);

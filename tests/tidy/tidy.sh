@@ -20,7 +20,7 @@ GIT_DIR=/nonexistent "$checkpatch" --root="$CACHE/src/linux" --no-summary --stri
 	--ignore LINUX_VERSION_CODE -f "${files[@]}" || rc=1
 
 say "SPDX lines"
-git ls-files -co --exclude-standard -z | xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0-only' |
+git ls-files -co --exclude-standard -z -- . ':!tests/fuzz/corpus' | xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0-only' |
 	grep . && rc=1
 
 say "sparse"
