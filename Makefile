@@ -18,8 +18,8 @@ help:
 	@echo 'make user           the tools and the userspace tests'
 	@echo 'make check          everything: build matrix, userspace tests, fuzzers for a'
 	@echo '                    moment, tests on real kernels; ends in "N passed, N failed"'
-	@echo 'make check-crash    10^6 crashes and all short sequences of operations, in userspace;'
-	@echo '                    5 to 10 minutes of both processors'
+	@echo 'make check-crash    10^6 crashes and all short sequences of operations, in userspace,'
+	@echo '                    and 100 times kill -9 of a machine; about a quarter of an hour'
 	@echo 'make check-mutations  rules are broken one at a time: does a test notice?'
 	@echo 'make demo           a pool, thins and snapshots in a virtual machine'
 	@echo 'make bench          measurements against dm-linear and dm-thin'
@@ -51,8 +51,11 @@ check:
 	@tests/vm/check.sh
 
 check-crash:
-	@tests/vm/setup.sh base
+	@tests/vm/setup.sh base uml
 	$(MAKE) -C tests crash-long
+	$(MAKE) -C tools all
+	@tests/vm/build-module.sh uml
+	@KILLS=$${KILLS:-100} tests/vm/kill.sh
 
 check-mutations:
 	@tests/vm/setup.sh base
