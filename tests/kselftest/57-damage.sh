@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
 # shellcheck disable=SC2016
 #
 # Damage stays where it is: with one bad block of metadata only what it held is
@@ -25,7 +26,7 @@ mapping_node()
 	check "$what: its range cannot be read" lost 1 "$lo" "$hi"
 	check "$what: nor can the snapshot's" lost 2 "$lo" "$hi"
 	check "$what: the log names thin, range and block" \
-		logged "thin 1: cannot read mappings of units $lo to $hi, block $block: checksum"
+		logged_read 1 "$lo" "thin 1: cannot read mappings of units $lo to $hi, block $block: checksum"
 	check "$what: the rest of the thin is there" all_but 1 "$lo" "$hi"
 	check "$what: so is that of the snapshot" all_but 2 "$lo" "$hi"
 	check "$what: other thins go on" goes_on

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
 #
 # The allocator keeps in memory those groups of 1 GiB that have free space: a large
 # pool is full of others, which are skipped without a look at them.

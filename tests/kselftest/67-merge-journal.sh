@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
 # shellcheck disable=SC2016
 #
 # Writers go on while a merge takes long, also when nobody flushes and more records

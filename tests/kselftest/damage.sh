@@ -57,6 +57,19 @@ logged()
 	return 1
 }
 
+# logged_read ID UNIT TEXT: what a read that fails says.  Such lines are rate-limited:
+# where those of earlier reads have used that up, it is said by a later one.
+logged_read()
+{
+	local try
+	for ((try = 0; try < 15; try++)); do
+		! dmesg | grep -qE "$3" || return 0
+		sleep 1
+		on "$1" bad $(($2 * 4))k 4k || return
+	done
+	logged "$3"
+}
+
 # sum DEVICE LO HI: units
 sum()
 {
