@@ -21,18 +21,11 @@ tib=$((1 << 28))	# units
 ranges=10000000
 part=500000
 dirty=$(((1 << 19) - (1 << 16)))
-bin=$TOP/build/bench
-lib=$TOP/build/user/opt/libthin2.a
+bin=$TOP/build/user/bin/tools-opt/mkpool
+log=$TOP/build/bench/image.log
 
-mkdir -p "$bin"
-make -C "$TOP/tests" "$lib" >"$bin/image.log" 2>&1 || { tail "$bin/image.log" >&2; die "no $lib"; }
-md=$TOP/drivers/md
-"${CC:-cc}" -O2 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
-	-Wno-missing-field-initializers -pthread -include "$TOP/tests/shim/pdata-platform.h" \
-	-I"$md" -I"$md/persistent-data" -I"$TOP/tests/shim" \
-	-o "$bin/mkpool" "$TOP/tests/tools/mkpool.c" "$lib" -lpthread
-
-of=$(cat "$0" "$bin/mkpool" | sha256sum)
+make -C "$TOP/tests" "$bin" >"$log" 2>&1 || { tail "$log" >&2; die "mkpool does not build"; }
+of=$(cat "$0" "$bin" | sha256sum)
 [ ! -e "$image.tar" ] || [ "$(cat "$image.of" 2>/dev/null)" != "$of" ] || exit 0
 say "making the metadata of $ranges ranges (a minute or two, kept)"
 cmds=(create 0 create 1 create 2 write 0 0 "$tib")
@@ -42,8 +35,8 @@ done
 # With less metadata it would not admit so many records that are not merged.
 # Closed in between: mkpool keeps in memory what it has mapped.
 rm -f "$image" "$image.tar" "$image.of"
-"$bin/mkpool" "$image" $((2048 << 8)) $((tib + (16 << 20))) "${cmds[@]}" close
-"$bin/mkpool" "$image" 0 $((tib + (16 << 20))) \
+"$bin" "$image" $((2048 << 8)) $((tib + (16 << 20))) "${cmds[@]}" close
+"$bin" "$image" 0 $((tib + (16 << 20))) \
 	scatter 1 1 $dirty $((2 * ranges / dirty / 2 * 2)) 99 flush abandon
 tar -C "$(dirname "$image")" -S -cf "$image.tar" "$(basename "$image")"
 rm "$image"
