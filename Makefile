@@ -8,7 +8,7 @@ C ?=
 PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
-.PHONY: help module module-matrix user check check-crash check-mutations demo bench bench-core fuzz tidy install clean setup
+.PHONY: help module module-matrix user check check-crash check-mutations demo bench bench-core bench-repair fuzz tidy install clean setup
 
 help:
 	@echo 'make module         the kernel module, for the newest kernel headers installed'
@@ -24,6 +24,7 @@ help:
 	@echo 'make demo           a pool, thins and snapshots in a virtual machine'
 	@echo 'make bench          measurements against dm-linear and dm-thin'
 	@echo 'make bench-core     costs, sizes and growth of the metadata, in userspace'
+	@echo 'make bench-repair   what is lost when metadata is destroyed and repaired'
 	@echo 'make fuzz SECS=n    the fuzzers, each for n seconds'
 	@echo 'make tidy           checkpatch and sparse'
 	@echo 'make install        module and tools (DESTDIR=..., PREFIX=...)'
@@ -72,6 +73,10 @@ bench:
 bench-core:
 	@tests/vm/setup.sh bench
 	@tests/bench/core.sh
+
+bench-repair:
+	@tests/vm/setup.sh bench
+	@tests/bench/repair.sh
 
 fuzz:
 	@tests/vm/setup.sh base

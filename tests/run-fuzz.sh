@@ -19,10 +19,13 @@ if [ "${1:-}" = --tap ]; then
 		echo "1..0 # SKIP no fuzzers" >"$tap"
 	fi
 fi
-rc=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-for prog; do
-	name=${prog##*/}
+# fuzz PROGRAM RESULT: its line of TAP goes to RESULT, what it says to the terminal
+fuzz()
+{
+	local name=${1##*/} status=0 corpus log seeds dirs
 	corpus=$top/build/fuzz/$name
 	log=$top/build/fuzz/$name.log
 	mkdir -p "$corpus" "$corpus.found"
@@ -30,9 +33,8 @@ for prog; do
 	for seeds in "$top/tests/fuzz/corpus/$name" "$top/tests/fuzz/corpus/${name%_*}"; do
 		[ ! -d "$seeds" ] || dirs+=("$seeds")
 	done
-	status=0
-	if [ -x "$prog" ]; then
-		timeout -k 10 $((${SECS:-60} + 60)) "$prog" -max_total_time="${SECS:-60}" -timeout=20 \
+	if [ -x "$1" ]; then
+		timeout -k 10 $((${SECS:-60} + 60)) "$1" -max_total_time="${SECS:-60}" -timeout=20 \
 			-rss_limit_mb=2048 -malloc_limit_mb=512 -max_len=65536 -artifact_prefix="$corpus.found/" \
 			-print_final_stats=1 "${dirs[@]}" >"$log" 2>&1 </dev/null || status=$?
 	else
@@ -40,14 +42,21 @@ for prog; do
 		echo "did not build" >"$log"
 	fi
 	if [ $status = 0 ]; then
-		line="ok - $name"
 		echo "   fuzz/$name: ok, $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs"
+		echo "ok - $name" >"$2"
 	else
-		line="not ok - $name: exit status $status"
-		rc=1
-		echo "   fuzz/$name: FAILED with $status"
-		tail -n 30 "$log" | sed 's/^/   | /'
+		echo "   fuzz/$name: FAILED with $status"$'\n'"$(tail -n 30 "$log" | sed 's/^/   | /')"
+		echo "not ok - $name: exit status $status" >"$2"
 	fi
-	[ -z "$tap" ] || echo "$line" >>"$tap"
+}
+
+i=0
+for prog; do
+	[ $i -lt "${JOBS:-$(nproc)}" ] || wait -n
+	fuzz "$prog" "$work/$((i += 1))" &
 done
-exit $rc
+wait
+for ((n = 1; n <= i; n++)); do
+	[ -z "$tap" ] || cat "$work/$n" >>"$tap"
+done
+! grep -qv '^ok' "$work"/[0-9]* 2>/dev/null

@@ -350,7 +350,7 @@ int check_details(struct check *c)
 	if (!r)
 		r = check_single(c, NODE_DELETING, c->sb.deleting_root, false);
 	for (i = 0; i < c->sb.nr_holds && !r; i++)
-		if (c->sb.hold[i].kind == PDATA_HOLD_CHECKPOINT)
+		if (c->sb.hold[i].kind != PDATA_HOLD_ROOT)
 			r = check_single(c, NODE_DETAILS, c->sb.hold[i].root, true);
 	check_uids(c);
 	check_origins(c);

@@ -392,7 +392,7 @@ int check_snapshot(struct check *c)
 		report(c, &f);
 		return 0;
 	}
-	c->sb.generation = c->sb.hold[i].generation;
+	pdata_super_as_held(&c->sb, &c->sb.hold[i]);
 	r = check_held_details(c, c->sb.hold[i].root);
 	if (!r && !c->skip_mappings)
 		r = check_mappings(c);

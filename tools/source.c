@@ -210,6 +210,7 @@ int source_open_snapshot(struct source *s, u64 block)
 		return -PDATA_E_NOT_FOUND;
 	}
 	hold = use_held(s, hold);
+	pdata_super_as_held(&s->sb, hold);
 	source_walk_init(&h, s, PDATA_OWNER_DETAILS);
 	h.w.entry = held_entry;
 	r = walk_btree(&h.w, hold->root);

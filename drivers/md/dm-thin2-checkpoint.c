@@ -117,7 +117,8 @@ u64 thin2_reserve_blocks(struct thin2_md *md)
 
 static void update_admission(struct thin2_md *md)
 {
-	const u64 keep = thin2_reserve_blocks(md) + thin2_origins_growth(md) + 16;
+	const u64 keep = thin2_reserve_blocks(md) + thin2_origins_growth(md) +
+			 thin2_holds_growth(md) + 16;
 	const u64 free = pdata_sm_free(&md->tm.sm, true);
 
 	WRITE_ONCE(md->budget, free > keep ? free - keep : 0);
@@ -335,6 +336,8 @@ static int delete_all(struct thin2_md *md, unsigned int rounds)
 	while (thin2_has_garbage(md) && rounds-- && !r) {
 		r = thin2_delete_step(md, DELETE_LEAVES);
 		if (!r)
+			r = thin2_holds_step(md, DELETE_LEAVES);
+		if (!r)
 			r = thin2_tombstones_step(md, DELETE_TOMBSTONES);
 		if (!r)
 			r = thin2_commit(md);
@@ -378,8 +381,9 @@ int thin2_checkpoint_locked(struct thin2_md *md)
 		r = thin2_commit(md);
 	if (!r)
 		r = delete_all(md, DELETE_ROUNDS);
-	if (md->nr_deleting)
+	if (md->nr_deleting || md->nr_releasing)
 		WRITE_ONCE(md->may_free, true);
+	WRITE_ONCE(md->starved, r == -PDATA_E_META_NOSPC);
 	if (r) {
 		WRITE_ONCE(md->may_free, true);
 		return thin2_end_step(md, r);

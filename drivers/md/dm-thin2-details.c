@@ -138,10 +138,29 @@ static int count_entry(void *context, u64 key, const void *value)
 	return 0;
 }
 
+struct rebuild {
+	struct pdata_btree *tree;
+	bool counts;		/* its entries hold references of their own */
+};
+
 static int copy_entry(void *context, u64 key, const void *value)
 {
+	struct rebuild *b = context;
+	int r = 0;
+
 	cond_resched();
-	return pdata_btree_insert(context, key, value);
+	if (b->counts)
+		r = b->tree->value.inc(b->tree->value.context, value);
+	return r ? r : pdata_btree_insert(b->tree, key, value);
+}
+
+static int root_dec(void *context, const void *value)
+{
+	const struct pdata_details_disk *d = value;
+	struct thin2_md *md = context;
+	u32 count;
+
+	return d->root ? pdata_tm_dec(&md->tm, le64_to_cpu(d->root), &count) : 0;
 }
 
 u64 thin2_details_nodes(const struct thin2_md *md, u64 nr)
@@ -156,10 +175,19 @@ u64 thin2_details_nodes(const struct thin2_md *md, u64 nr)
 	return nodes;
 }
 
-/* What can still be reached of the old tree is freed; the rest leaks until repair. */
+/*
+ * What can still be reached of the old tree is freed; the rest leaks until repair.
+ * While a checkpoint is held, nobody knows whether an entry that cannot be read was
+ * the pool's alone: the new one has a reference of its own, what is left of the old
+ * tree gives its own up.
+ */
 static int rebuild(struct thin2_md *md, struct pdata_btree *bad, const struct pdata_btree *good)
 {
 	struct pdata_view view = { .tm = &md->tm };
+	struct rebuild b = {
+		.tree = bad,
+		.counts = bad == &md->details && thin2_checkpoint_held(md),
+	};
 	struct pdata_btree old = *bad;
 	u64 nr = 0, nodes;
 	int r;
@@ -175,7 +203,9 @@ static int rebuild(struct thin2_md *md, struct pdata_btree *bad, const struct pd
 		return -PDATA_E_META_NOSPC;
 	}
 	bad->root = 0;
-	r = pdata_btree_walk(good, &view, good->root, NULL, copy_entry, bad);
+	if (b.counts)
+		old.value.dec = root_dec;
+	r = pdata_btree_walk(good, &view, good->root, NULL, copy_entry, &b);
 	if (!r)
 		r = pdata_btree_del(&old);
 	if (!r)

@@ -78,6 +78,14 @@ int __must_check thin2_check_writable(struct thin2_md *md);
 void thin2_wake(struct thin2_md *md);
 /* pdata_sm_data.freed */
 int thin2_data_freed(void *context, u64 begin, u64 len);
+/* A message that @needs_space in the metadata is refused before it changes anything. */
+int __must_check thin2_operation_begin(struct thin2_md *md, bool needs_space);
+/* Commit what a message did, or, if @r, give up on a transaction left half done. */
+int __must_check thin2_operation_end(struct thin2_md *md, int r, const char *what);
+/* All changes of thin @id are in its tree, and what that maps counts as shared. Fills @d. */
+int __must_check thin2_prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d);
+/* In any case, behind the commit. */
+void thin2_origin_done(struct thin2_md *md, u32 id);
 
 /* ---- dm-thin2-details.c; under meta_lock ---- */
 
@@ -118,7 +126,36 @@ int __must_check thin2_tombstones_step(struct thin2_md *md, unsigned int nr);
 /* Is there something to free in the background? Any context. */
 static inline bool thin2_has_garbage(const struct thin2_md *md)
 {
-	return READ_ONCE(md->nr_deleting) || READ_ONCE(md->nr_childless);
+	return READ_ONCE(md->nr_deleting) || READ_ONCE(md->nr_childless) ||
+	       READ_ONCE(md->nr_releasing);
+}
+
+/* ---- dm-thin2-holds.c; under meta_lock ---- */
+
+/* pdata_btree_value.inc of the first details tree: its leaf was copied. @context: the thin2_md. */
+int thin2_root_inc(void *context, const void *value);
+/* Activation: nobody holds anything any more. */
+int __must_check thin2_holds_drop(struct thin2_md *md);
+/*
+ * Before the first change of a tree: while a checkpoint is held, its root must be
+ * counted for the pool and for that. Changes nothing else.
+ */
+int __must_check thin2_hold_detach(struct thin2_dev *th);
+/* Take a checkpoint apart that was let go of, at most @leaves of its details. */
+int __must_check thin2_holds_step(struct thin2_md *md, unsigned int leaves);
+
+/* Block of the root of the one that can be read. */
+bool thin2_held_checkpoint(const struct thin2_md *md, u64 *block);
+
+static inline bool thin2_checkpoint_held(const struct thin2_md *md)
+{
+	return md->nr_checkpoints_held;
+}
+
+/* Blocks by which a held checkpoint may keep the details tree from shrinking. */
+static inline u64 thin2_holds_growth(const struct thin2_md *md)
+{
+	return thin2_checkpoint_held(md) ? md->hold_nodes : 0;
 }
 
 /* ---- dm-thin2-thins.c; under meta_lock ---- */

@@ -175,7 +175,7 @@ static int map_unreadable(struct pdata_rt *rt, u64 lo, u64 hi, int err,
 			  struct pdata_rt_out *out)
 {
 	struct thin2_md *md = rt->context;
-	/* A leaf holds no more than so many records of the greatest length (2 PiB). */
+	/* As many records of the greatest length as a step has room for: 2 PiB. */
 	struct pdata_range r = {
 		.begin = lo,
 		.len = min(hi - lo, 128 * PDATA_REC_MAX_LEN),
@@ -346,7 +346,11 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 	u64 decs;
 	int r;
 
+	/* First, so that there is room for writing the details. */
+	thin2_details_touch(th);
 	r = merge_room(md, &changes);
+	if (!r)
+		r = thin2_hold_detach(th);
 	if (r)
 		return r;
 	decs = md->nr_decs;
@@ -358,7 +362,6 @@ static int merge_step(struct thin2_dev *th, struct pdata_rt *rt)
 	WRITE_ONCE(th->own_decs, th->own_decs + (md->nr_decs - decs));
 	m->pos += done;
 	take_tree(md, rt, &th->details);
-	thin2_details_touch(th);
 	cond_resched();
 	return 0;
 }

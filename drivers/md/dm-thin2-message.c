@@ -66,12 +66,20 @@ static int msg_set_transaction_id(struct thin2_pool *pool, char **argv, char *re
 	return thin2_set_transaction_id(pool->md, old_id, new_id);
 }
 
-static int msg_metadata_snap(struct thin2_pool *pool, char **argv, char *result,
-			     unsigned int maxlen)
+static int msg_reserve_snap(struct thin2_pool *pool, char **argv, char *result,
+			    unsigned int maxlen)
 {
-	DMERR("%s: %s is not supported yet; get_root holds the root of one thin",
-	      pool->name, argv[0]);
-	return -EOPNOTSUPP;
+	return thin2_reserve_snap(pool->md);
+}
+
+static int msg_release_snap(struct thin2_pool *pool, char **argv, char *result,
+			    unsigned int maxlen)
+{
+	int r = thin2_release_snap(pool->md);
+
+	if (!r)
+		thin2_pool_kick(pool);
+	return r;
 }
 
 static int msg_get_root(struct thin2_pool *pool, char **argv, char *result, unsigned int maxlen)
@@ -161,8 +169,8 @@ static const struct message messages[] = {
 	{ "create_snap", 3, msg_create_snap },
 	{ "delete", 2, msg_delete },
 	{ "set_transaction_id", 3, msg_set_transaction_id },
-	{ "reserve_metadata_snap", 1, msg_metadata_snap },
-	{ "release_metadata_snap", 1, msg_metadata_snap },
+	{ "reserve_metadata_snap", 1, msg_reserve_snap },
+	{ "release_metadata_snap", 1, msg_release_snap },
 	{ "get_root", 2, msg_get_root },
 	{ "put_root", 2, msg_put_root },
 	{ "checkpoint", 1, msg_checkpoint },

@@ -21,6 +21,22 @@ int thin2_fail(struct thin2_md *md, int r, const char *what)
 	return r;
 }
 
+void thin2_md_mark_failed(struct thin2_md *md)
+{
+	int r;
+
+	thin2_lock(md);
+	if (!md->read_only && READ_ONCE(md->failed) && !md->marked) {
+		md->marked = true;
+		md->sb.flags |= PDATA_SB_NEEDS_CHECK;
+		r = pdata_tm_mark(&md->tm, &md->sb, PDATA_SB_NEEDS_CHECK);
+		if (r)
+			pdata_err("%s: needs_check cannot be written to the superblock: %s (%d)",
+				  md->name, pdata_error_text(r), r);
+	}
+	thin2_unlock(md);
+}
+
 int thin2_check_writable(struct thin2_md *md)
 {
 	if (md->read_only)
@@ -88,9 +104,11 @@ static void init_trees(struct thin2_md *md)
 	md->details.value.size = sizeof(struct pdata_details_disk);
 	md->details.root = md->sb.details_root;
 	md->details_copy = md->details;
+	md->details.value.inc = thin2_root_inc;
+	md->details.value.context = md;
 	md->details_copy.owner = PDATA_OWNER_DETAILS_COPY;
 	md->details_copy.root = md->sb.details_copy_root;
-	md->deleting = md->details;
+	md->deleting = md->details_copy;
 	md->deleting.owner = PDATA_OWNER_DELETING;
 	md->deleting.root = md->sb.deleting_root;
 }
@@ -176,46 +194,19 @@ static void close_layers(struct thin2_md *md)
 	pdata_tm_exit(&md->tm);
 }
 
-/* A held tree becomes one to delete: activation and put_root drop it like this. */
-static int drop_hold(struct thin2_md *md, const struct pdata_hold *hold)
-{
-	struct pdata_details_disk disk;
-	struct thin2_details d = { 0 };
-	int r;
-
-	if (!hold->root)
-		return 0;
-	d.uid = md->sb.next_uid++;
-	d.root = hold->root;
-	d.id = hold->id;
-	d.flags = PDATA_THIN_DELETING;
-	d.created_gen = md->tm.generation;
-	thin2_details_pack(&d, &disk);
-	r = pdata_btree_insert(&md->deleting, d.uid, &disk);
-	if (!r)
-		md->nr_deleting++;
-	return r;
-}
-
 /* The first checkpoint of an activation: from now on the device is in use. */
 static int activate(struct thin2_md *md, const struct thin2_md_params *p)
 {
-	unsigned int i;
 	int r;
 
 	/* Before any other write. */
 	r = pdata_super_mend(p->io, md->tm.last);
 	if (!r && md->replayed)
 		r = pdata_sm_scrub(&md->tm.sm);
+	if (!r)
+		r = thin2_holds_drop(md);
 	if (r)
 		return r;
-	for (i = 0; i < md->sb.nr_holds; i++) {
-		r = drop_hold(md, &md->sb.hold[i]);
-		if (r)
-			return r;
-	}
-	memset(md->sb.hold, 0, sizeof(md->sb.hold));
-	md->sb.nr_holds = 0;
 	md->sb.flags &= ~PDATA_SB_CLEAN;
 	pdata_journal_cut(&md->journal, md->tm.generation, &md->sb);
 	md->sb.data_block_size = p->data_block_size;
@@ -274,6 +265,11 @@ int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
 	r = open_super(p, &md->sb);
 	if (r)
 		goto bad;
+	if (!md->read_only && (md->sb.flags & PDATA_SB_NEEDS_CHECK)) {
+		pdata_warn("%s: needs_check is set: nothing is written until thin2_check has cleared it",
+			   md->name);
+		md->read_only = true;
+	}
 	r = open_layers(md, p);
 	if (r)
 		goto bad;
@@ -282,9 +278,9 @@ int thin2_md_open(const struct thin2_md_params *p, struct thin2_md **result)
 	thin2_lock(md);
 	md->replayed = !(md->sb.flags & PDATA_SB_CLEAN);
 	r = md->replayed ? thin2_replay(md) : 0;
-	if (!r && !p->read_only)
+	if (!r && !md->read_only)
 		r = thin2_origins_load(md);
-	if (!r && !p->read_only)
+	if (!r && !md->read_only)
 		r = activate(md, p);
 	thin2_unlock(md);
 	if (r) {
@@ -323,6 +319,7 @@ int thin2_md_close(struct thin2_md *md)
 			r = thin2_commit(md);
 		}
 		thin2_unlock(md);
+		thin2_md_mark_failed(md);
 	}
 	thin2_md_abandon(md);
 	return r;
@@ -365,6 +362,7 @@ int thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks)
 	r = thin2_commit(md);
 	if (!r)
 		r = pdata_alloc_grow(&md->alloc, data_units);
+	WRITE_ONCE(md->starved, false);
 	thin2_wake(md);
 out:
 	thin2_unlock(md);
@@ -382,7 +380,7 @@ static bool has_room(struct thin2_md *md)
 }
 
 /* A message that needs new metadata is refused before it changes anything. */
-static int operation_begin(struct thin2_md *md, bool needs_space)
+int thin2_operation_begin(struct thin2_md *md, bool needs_space)
 {
 	int r = thin2_check_writable(md);
 
@@ -401,7 +399,7 @@ static int operation_begin(struct thin2_md *md, bool needs_space)
 }
 
 /* End a message: commit what it did, or give up on a transaction left half done. */
-static int operation_end(struct thin2_md *md, int r, const char *what)
+int thin2_operation_end(struct thin2_md *md, int r, const char *what)
 {
 	return r ? thin2_fail(md, r, what) : thin2_commit(md);
 }
@@ -434,12 +432,12 @@ int thin2_create(struct thin2_md *md, u32 id)
 	int r;
 
 	thin2_lock(md);
-	r = operation_begin(md, true);
+	r = thin2_operation_begin(md, true);
 	if (!r)
 		r = check_absent(md, id);
 	if (!r) {
 		new_details(md, id, &d);
-		r = operation_end(md, thin2_details_write(md, &d), "creating a thin");
+		r = thin2_operation_end(md, thin2_details_write(md, &d), "creating a thin");
 	}
 	thin2_unlock(md);
 	return r;
@@ -474,7 +472,7 @@ static void cut_origin(struct thin2_dev *th, u32 time)
  * ones: from here on its births are of a new time. On failure no transaction
  * stays open; a cut without a snapshot only makes later writes ask the trees.
  */
-static int prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d)
+int thin2_prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d)
 {
 	struct thin2_dev *th = thin2_dev_find(md, id);
 	int r;
@@ -508,7 +506,7 @@ static int prepare_origin(struct thin2_md *md, u32 id, struct thin2_details *d)
 	return r ? thin2_end_step(md, r) : 0;
 }
 
-static void origin_done(struct thin2_md *md, u32 id)
+void thin2_origin_done(struct thin2_md *md, u32 id)
 {
 	struct thin2_dev *th = thin2_dev_find(md, id);
 
@@ -546,7 +544,7 @@ int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 	int r;
 
 	thin2_lock(md);
-	r = operation_begin(md, true);
+	r = thin2_operation_begin(md, true);
 	if (!r)
 		r = check_absent(md, id);
 	if (!r)
@@ -554,15 +552,15 @@ int thin2_create_snap(struct thin2_md *md, u32 id, u32 origin)
 	if (!r)
 		r = thin2_origin_prepare(md, od.uid);
 	if (!r) {
-		r = prepare_origin(md, origin, &od);
+		r = thin2_prepare_origin(md, origin, &od);
 		if (!r)
-			r = operation_end(md, add_snap(md, id, &od), "taking a snapshot");
+			r = thin2_operation_end(md, add_snap(md, id, &od), "taking a snapshot");
 		thin2_origin_unprepare(md, od.uid);
 	}
 	th = thin2_dev_find(md, origin);
 	if (!r && th)
 		WRITE_ONCE(th->shared_base, md->nr_decs - th->own_decs);
-	origin_done(md, origin);
+	thin2_origin_done(md, origin);
 	thin2_unlock(md);
 	return r;
 }
@@ -669,7 +667,7 @@ int thin2_delete(struct thin2_md *md, u32 id)
 	int r;
 
 	thin2_lock(md);
-	r = operation_begin(md, false);
+	r = thin2_operation_begin(md, false);
 	if (!r)
 		r = thin2_details_read(md, id, &d);
 	th = thin2_dev_find(md, id);
@@ -678,7 +676,7 @@ int thin2_delete(struct thin2_md *md, u32 id)
 	if (!r)
 		r = prepare_delete(md, th);
 	if (!r) {
-		r = operation_end(md, delete_thin(md, id, &d), "deleting a thin");
+		r = thin2_operation_end(md, delete_thin(md, id, &d), "deleting a thin");
 		WRITE_ONCE(md->may_free, true);
 	}
 	thin2_unlock(md);
@@ -691,7 +689,7 @@ int thin2_set_transaction_id(struct thin2_md *md, u64 old, u64 new)
 	int r;
 
 	thin2_lock(md);
-	r = operation_begin(md, false);
+	r = thin2_operation_begin(md, false);
 	if (!r && md->sb.transaction_id != old) {
 		pdata_warn("%s: transaction id is %llu, not %llu", md->name,
 			   md->sb.transaction_id, old);
@@ -699,86 +697,7 @@ int thin2_set_transaction_id(struct thin2_md *md, u64 old, u64 new)
 	}
 	if (!r) {
 		md->sb.transaction_id = new;
-		r = operation_end(md, 0, "setting the transaction id");
-	}
-	thin2_unlock(md);
-	return r;
-}
-
-/* ---- held roots ---- */
-
-static struct pdata_hold *hold_find(struct thin2_md *md, u32 id)
-{
-	unsigned int i;
-
-	for (i = 0; i < md->sb.nr_holds; i++)
-		if (md->sb.hold[i].kind == PDATA_HOLD_ROOT && md->sb.hold[i].id == id)
-			return &md->sb.hold[i];
-	return NULL;
-}
-
-/* As for a snapshot: what the held tree maps is not overwritten later. */
-static int add_hold(struct thin2_md *md, const struct thin2_details *d,
-		    struct thin2_root *result)
-{
-	struct pdata_hold *hold = &md->sb.hold[md->sb.nr_holds];
-	int r = 0;
-
-	if (d->root)
-		r = pdata_tm_inc(&md->tm, d->root);
-	if (r)
-		return r;
-	hold->root = d->root;
-	hold->uid = d->uid;
-	hold->id = d->id;
-	hold->kind = PDATA_HOLD_ROOT;
-	hold->generation = md->tm.generation;
-	md->sb.nr_holds++;
-	result->root = pdata_ptr_block(d->root);
-	result->mapped_units = d->mapped_units;
-	result->generation = hold->generation;
-	return 0;
-}
-
-int thin2_get_root(struct thin2_md *md, u32 id, struct thin2_root *result)
-{
-	struct thin2_details d;
-	struct thin2_dev *th;
-	int r;
-
-	thin2_lock(md);
-	r = operation_begin(md, true);
-	if (!r)
-		r = thin2_details_read(md, id, &d);
-	th = thin2_dev_find(md, id);
-	if (!r && ((th && th->open_count) || hold_find(md, id)))
-		r = -PDATA_E_BUSY;
-	if (!r && md->sb.nr_holds == PDATA_MAX_HOLDS)
-		r = -PDATA_E_LIMIT;
-	if (!r)
-		r = prepare_origin(md, id, &d);
-	if (!r)
-		r = operation_end(md, add_hold(md, &d, result), "holding a root");
-	origin_done(md, id);
-	thin2_unlock(md);
-	return r;
-}
-
-int thin2_put_root(struct thin2_md *md, u32 id)
-{
-	struct pdata_hold *hold;
-	int r;
-
-	thin2_lock(md);
-	r = operation_begin(md, false);
-	hold = hold_find(md, id);
-	if (!r && !hold)
-		r = -PDATA_E_NOT_FOUND;
-	if (!r) {
-		r = drop_hold(md, hold);
-		*hold = md->sb.hold[--md->sb.nr_holds];
-		memset(&md->sb.hold[md->sb.nr_holds], 0, sizeof(*hold));
-		r = operation_end(md, r, "letting go of a root");
+		r = thin2_operation_end(md, 0, "setting the transaction id");
 	}
 	thin2_unlock(md);
 	return r;

@@ -178,6 +178,7 @@ struct thin2_dev {
 	bool details_dirty;
 	struct thin2_merge merge;
 	u64 round;			/* last checkpoint that froze its changes */
+	u64 detached;			/* md->nr_holds_made when its entry was last known not to be a hold's too */
 	unsigned int open_count;
 	u64 own_decs;			/* those of them that its own merges caused; READ_ONCE */
 	u64 shared_base;		/* md->nr_decs - own_decs at its last snapshot, ~0 = unknown; READ_ONCE */
@@ -194,7 +195,8 @@ struct thin2_md {
 	struct pdata_io *io;
 	const struct thin2_md_ops *ops;
 	void *context;
-	bool read_only;
+	bool read_only;			/* asked for, or needs_check is set */
+	bool marked;			/* needs_check was set, after a failure */
 	bool replayed;			/* there was something to replay */
 	int failed;			/* first error that ended all changes; READ_ONCE */
 
@@ -224,10 +226,15 @@ struct thin2_md {
 	u64 nr_origins;
 	u64 nr_tombstones;		/* of those */
 	bool origins_lost;		/* some are not known */
+	unsigned int nr_checkpoints_held;	/* those being released included */
+	unsigned int nr_releasing;	/* READ_ONCE */
+	u64 nr_holds_made;		/* of checkpoints */
+	u64 hold_nodes;			/* most nodes of the details tree when the last was made */
 	unsigned int nr_touched;	/* thins with details_dirty */
 	u64 drained_gen;		/* bios older than this version are done; READ_ONCE */
 	u64 roots_gen;			/* every th->base_root is at least of this version; acquire/release */
 	unsigned long want;		/* THIN2_WANT_*: what thin2_work() owes somebody; atomic bits */
+	bool starved;			/* the last merge lacked metadata space; READ_ONCE */
 	bool may_free;			/* un-merged changes may free data; READ_ONCE */
 
 	struct semaphore flush_sem;
@@ -264,7 +271,8 @@ struct thin2_md {
  *
  * A zeroed first block is formatted (not with read_only: -PDATA_E_UNFORMATTED_RO).
  * After an unclean stop the journal is replayed into memory. Unless read-only,
- * a checkpoint is written, so that the device is known to be in use. Sleeps.
+ * a checkpoint is written, so that the device is known to be in use. With
+ * needs_check set in the superblock it is opened as with read_only. Sleeps.
  *
  * Return: 0; -PDATA_E_NOT_V2, _VERSION, _TOO_SMALL, _SHRUNK (data or metadata
  * smaller than recorded; what was found and expected is logged), _STALE_SB,
@@ -281,6 +289,18 @@ int __must_check thin2_md_open(const struct thin2_md_params *p, struct thin2_md 
  * any case and what was flushed is safe.
  */
 int thin2_md_close(struct thin2_md *md);
+
+/*
+ * Once all changes have ended with an error: have the superblock say that the pool
+ * needs a check, so that nobody writes to it before. At most once; a failure is
+ * logged. Sleeps.
+ */
+void thin2_md_mark_failed(struct thin2_md *md);
+
+static inline bool thin2_md_needs_check(const struct thin2_md *md)
+{
+	return READ_ONCE(md->sb.flags) & PDATA_SB_NEEDS_CHECK;
+}
 
 /* As close, but writes nothing: what tests call a crash. */
 void thin2_md_abandon(struct thin2_md *md);
@@ -316,6 +336,20 @@ struct thin2_root {
 /* Hold an inactive thin's tree for userspace. -NOT_FOUND, -BUSY (open or held), -LIMIT. */
 int __must_check thin2_get_root(struct thin2_md *md, u32 id, struct thin2_root *r);
 int __must_check thin2_put_root(struct thin2_md *md, u32 id);		/* -NOT_FOUND */
+
+/**
+ * thin2_reserve_snap - hold a checkpoint for userspace
+ * @md: metadata
+ *
+ * All changes up to now are merged, and the trees of that moment stay as they are
+ * on the device until thin2_release_snap(), or the next activation. That is so for
+ * mappings; data may be overwritten in place. Durable on success. Sleeps.
+ *
+ * Return: 0; -PDATA_E_BUSY if one is held, -PDATA_E_LIMIT, -PDATA_E_META_NOSPC.
+ */
+int __must_check thin2_reserve_snap(struct thin2_md *md);
+/* Let go of it; what only it had is freed in the background. -NOT_HELD. */
+int __must_check thin2_release_snap(struct thin2_md *md);
 
 /* ---- thins ---- */
 
@@ -563,7 +597,8 @@ struct thin2_pool_status {
 	u64 transaction_id;
 	u64 meta_used, meta_total;	/* blocks, fixed structures left out */
 	u64 data_used, data_total;	/* units; used leaves quarantine out */
-	u64 held_root;			/* 0 = none */
+	bool held;			/* a checkpoint is, whose details tree has its */
+	u64 held_root;			/* root in this block; 0 = it is empty */
 	bool needs_check;
 	u64 generation;
 	u64 nr_dirty, max_dirty;

@@ -151,8 +151,11 @@ void thin2_note_error(struct thin2_pool *pool, int r, const char *what)
 {
 	if (!READ_ONCE(pool->md->failed))
 		return;
-	if (thin2_rules(pool)->messages)
+	if (thin2_rules(pool)->messages) {
 		DMERR("%s: %s failed: %s", pool->name, what, pdata_error_text(r));
+		/* The tick has the superblock say so. */
+		thin2_pool_kick(pool);
+	}
 	thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "the metadata failed");
 }
 
@@ -166,7 +169,7 @@ bool thin2_out_of_space(struct thin2_pool *pool, int r)
 
 static bool has_space(struct thin2_md *md)
 {
-	return pdata_alloc_free(&md->alloc) && thin2_admit(md);
+	return pdata_alloc_free(&md->alloc) && thin2_admit(md) && !READ_ONCE(md->starved);
 }
 
 /* A pool that ran out of space goes on by itself once there is some. */

@@ -186,7 +186,10 @@ static void do_tick(struct work_struct *work)
 	if (!pool->md->read_only && !READ_ONCE(pool->features.read_only) &&
 	    !READ_ONCE(pool->md->failed))
 		run_background(pool);
-	thin2_note_error(pool, READ_ONCE(pool->md->failed), "background work");
+	if (READ_ONCE(pool->md->failed)) {
+		thin2_note_error(pool, READ_ONCE(pool->md->failed), "background work");
+		thin2_md_mark_failed(pool->md);
+	}
 	thin2_check_space(pool);
 	thin2_cache_kick();
 	unpark_thins(pool);

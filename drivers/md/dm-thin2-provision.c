@@ -159,6 +159,10 @@ enum thin2_outcome thin2_refused(struct thin2_thin *thin, int r, blk_status_t *s
 		if (!r)
 			return THIN2_AGAIN;
 	}
+	/* Only a merge makes room for records, and it cannot go on. */
+	if ((r == -PDATA_E_JOURNAL_FULL || r == -PDATA_E_DIRTY_LIMIT) &&
+	    READ_ONCE(pool->md->starved))
+		r = -PDATA_E_META_NOSPC;
 	switch (r) {
 	case -PDATA_E_RETRY:
 	case -PDATA_E_MISS:

@@ -42,7 +42,7 @@ static void emit_pool(struct thin2_pool_table *t, char *result, unsigned int max
 	used = min(DIV_ROUND_UP(s.data_used, block), total);
 	DMEMIT("%llu %llu/%llu %llu/%llu ", s.transaction_id, s.meta_used, s.meta_total,
 	       used, total);
-	if (s.held_root)
+	if (s.held)
 		DMEMIT("%llu ", s.held_root);
 	else
 		DMEMIT("- ");

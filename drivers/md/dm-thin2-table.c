@@ -352,7 +352,7 @@ static int maybe_reopen(struct thin2_pool *pool, struct thin2_pool_table *t)
 {
 	int r = -EBUSY;
 
-	if (!pool->md->read_only || t->features.read_only)
+	if (!pool->md->read_only || t->features.read_only || thin2_md_needs_check(pool->md))
 		return 0;
 	mutex_lock(&pool->thins_lock);
 	if (list_empty(&pool->thins))
@@ -366,14 +366,9 @@ static int maybe_reopen(struct thin2_pool *pool, struct thin2_pool_table *t)
 
 static void set_first_mode(struct thin2_pool *pool)
 {
-	struct thin2_pool_status s;
-
-	if (pool->features.read_only) {
+	if (pool->features.read_only)
 		thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "asked for");
-		return;
-	}
-	thin2_pool_status(pool->md, &s);
-	if (s.needs_check)
+	else if (thin2_md_needs_check(pool->md))
 		thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "the metadata needs a check");
 	else
 		thin2_set_mode(pool, THIN2_MODE_WRITE, "resumed");

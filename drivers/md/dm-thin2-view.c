@@ -18,6 +18,7 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	s->data_used = s->data_total - min(s->data_total, free + quarantined);
 	s->quarantined = quarantined;
 	s->needs_check = md->sb.flags & PDATA_SB_NEEDS_CHECK;
+	s->held = thin2_held_checkpoint(md, &s->held_root);
 	s->generation = md->sb.generation;
 	s->nr_deleting = md->nr_deleting;
 	thin2_unlock(md);

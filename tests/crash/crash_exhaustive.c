@@ -81,6 +81,8 @@ static const struct ps_op set[] = {
 	{ .kind = PS_DELETE, .thin = 1 },
 	{ .kind = PS_HOLD, .thin = 0 },
 	{ .kind = PS_PUT, .thin = 0 },
+	{ .kind = PS_HOLD_ALL },
+	{ .kind = PS_PUT_ALL },
 	{ .kind = PS_TRANSACTION },
 	{ .kind = PS_CHECKPOINT },
 	{ .kind = PS_WORK, .n = 1 },

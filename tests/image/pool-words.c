@@ -197,22 +197,13 @@ static void get_root(struct pool_words *run)
 		printf("%llu\n", (unsigned long long)root.root);
 }
 
-/* A hold of a checkpoint: one more reference to the details tree. */
 static void snapshot(struct pool_words *run)
 {
-	struct thin2_md *md = run->md;
-	struct pdata_hold *hold;
+	struct thin2_pool_status s;
 
-	must("checkpoint", thin2_checkpoint(md));
-	thin2_lock(md);
-	hold = &md->sb.hold[md->sb.nr_holds++];
-	hold->root = md->details.root;
-	hold->kind = PDATA_HOLD_CHECKPOINT;
-	hold->generation = md->sb.generation;
-	must("snapshot", pdata_tm_inc(&md->tm, hold->root));
-	must("snapshot", thin2_commit(md));
-	thin2_unlock(md);
-	printf("%llu\n", (unsigned long long)pdata_ptr_block(hold->root));
+	must("snapshot", thin2_reserve_snap(run->md));
+	thin2_pool_status(run->md, &s);
+	printf("%llu\n", (unsigned long long)s.held_root);
 }
 
 /* Returns false at the end. */

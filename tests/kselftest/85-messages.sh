@@ -38,10 +38,6 @@ check "64 bits of it" msg "set_transaction_id 7 18446744073709551615"
 check "and back" msg "set_transaction_id 18446744073709551615 8"
 
 check_is "no metadata is held" "$(status | cut -d' ' -f4)" -
-# not there yet: refused by name, with nothing changed
-check_fails "reserve_metadata_snap is refused" "not supported" msg reserve_metadata_snap
-check_fails "release_metadata_snap is refused" "not supported" msg release_metadata_snap
-check_is "nothing is held" "$(status | cut -d' ' -f4)" -
 
 check "checkpoint" msg checkpoint
 stats=$(msg stats)

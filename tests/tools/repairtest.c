@@ -3,7 +3,8 @@
  * Damages pools in memory, repairs them with thin2_repair's code, and compares
  * every unit of every thin with the undamaged pool.
  *
- *	repairtest [-s SEED] [-n ROUNDS] [-k BLOCKS] [-c CASE] [-v] IMAGE MODE [OLD...]
+ *	repairtest [-s SEED] [-n ROUNDS] [-k BLOCKS] [-a KIND] [-c CASE] [-jv]
+ *		IMAGE MODE [OLD...]
  *
  * MODE:
  *	single	each block in use, one by one, in each way
@@ -17,7 +18,8 @@
  *
  * A block is zeroed, a bit of it flipped, filled with noise, set back to what it
  * was in an OLD image, or overwritten with another of its type. IMAGE and OLD are
- * of one pool.
+ * of one pool. -a destroys all blocks of a kind besides the random ones, -c runs
+ * one case only, -j prints the sums as JSON, -v what the repair says.
  *
  * Whatever reads differently must read as damaged. But in random modes and for some
  * kinds, that may be no more than the leaves that were hit. What the journal said
@@ -236,6 +238,13 @@ struct in_thin {
 	u64 uid;
 };
 
+/* Blocks that are destroyed together. */
+struct kind {
+	const char *name;
+	bool (*is)(const struct rp_block *b);
+	bool strict;		/* nothing may be lost */
+};
+
 struct test {
 	struct mem_io good;
 	struct mem_io work;
@@ -256,6 +265,7 @@ struct test {
 	bool verbose;
 	bool strict;
 	u64 only;			/* this case */
+	const struct kind *also;	/* what is destroyed besides random blocks */
 
 	u64 cases;
 	u64 wrong;
@@ -263,6 +273,7 @@ struct test {
 	u64 lost;			/* units */
 	u64 due;			/* ... of leaves that were hit */
 	u64 beyond;			/* lost ones that were not in such leaves */
+	u64 all_hit;			/* blocks, in all cases */
 };
 
 static u64 rnd(struct test *t)
@@ -555,6 +566,7 @@ static void note_hit(struct test *t, const struct rp_block *b)
 	u32 i;
 
 	*(u64 *)rp_array_add(&t->hit, sizeof(u64)) = b->block;
+	t->all_hit++;
 	for (k = 0; k < t->in_thins.nr; k++, in++)
 		if (in->block == b->block)
 			*(struct span *)rp_array_add(&t->leaves, sizeof(struct span)) =
@@ -615,13 +627,16 @@ static void run_random(struct test *t, u64 rounds, u64 blocks, unsigned int ways
 	u64 i;
 
 	while (rounds--) {
+		for (i = 0; t->also && i < t->used.nr; i++)
+			if (t->also->is(used_block(t, i)))
+				damage(t, used_block(t, i), WAY_ZERO);
 		for (i = 0; i < blocks; i++)
 			damage(t, used_block(t, rnd(t) % t->used.nr), rnd(t) % ways);
 		run_case(t);
 	}
 }
 
-/* ---- all blocks of some kinds at once ---- */
+/* ---- all blocks of some kind ---- */
 
 static bool is_super(const struct rp_block *b)
 {
@@ -670,6 +685,16 @@ static bool is_super_or_journal(const struct rp_block *b)
 	return is_super(b) || is_journal(b);
 }
 
+static bool is_space_map(const struct rp_block *b)
+{
+	return is_counts(b) || is_data_map(b);
+}
+
+static bool is_super_or_space_map(const struct rp_block *b)
+{
+	return is_super(b) || is_space_map(b);
+}
+
 static bool is_super_or_internal(const struct rp_block *b)
 {
 	return is_super(b) || is_internal(b);
@@ -680,17 +705,15 @@ static bool is_super_or_counts(const struct rp_block *b)
 	return is_super(b) || is_counts(b);
 }
 
-static const struct kind {
-	const char *name;
-	bool (*is)(const struct rp_block *b);
-	bool strict;		/* nothing may be lost */
-} kinds[] = {
+static const struct kind kinds[] = {
 	{ "super", is_super, true },
 	{ "counts", is_counts, true },
 	{ "datamap", is_data_map, true },
 	{ "internal", is_internal, true },
 	{ "roots", is_root, true },
+	{ "spacemaps", is_space_map, true },
 	{ "super+counts", is_super_or_counts, true },
+	{ "super+spacemaps", is_super_or_space_map, true },
 	{ "super+internal", is_super_or_internal, true },
 	{ "index", is_index, true },
 	{ "details", is_details, false },
@@ -867,18 +890,42 @@ static bool run_mode(struct test *t, const char *mode, u64 rounds, u64 blocks)
 	return true;
 }
 
+static const struct kind *find_kind(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(name, kinds[i].name))
+			return &kinds[i];
+	fprintf(stderr, "unknown kind '%s'\n", name);
+	exit(2);
+}
+
+static void print_json(const struct test *t)
+{
+	printf("{\"cases\": %llu, \"used_blocks\": %zu, \"hit_blocks\": %llu, ", t->cases,
+	       t->used.nr, t->all_hit);
+	printf("\"mapped\": %llu, \"due\": %llu, \"lost\": %llu, \"failed\": %llu}\n",
+	       t->oracle.mapped, t->due, t->lost, t->bad);
+}
+
 int main(int argc, char **argv)
 {
 	struct test t = { .seed = 1 };
 	u64 rounds = 1, blocks = 1;
+	bool json = false;
 	int opt, i;
 
 	tool_init("repairtest");
-	while ((opt = getopt(argc, argv, "s:n:k:c:v")) != -1) {
+	while ((opt = getopt(argc, argv, "a:s:n:k:c:jv")) != -1) {
 		if (opt == '?')
 			return 2;
 		if (opt == 'v')
 			t.verbose = true;
+		else if (opt == 'j')
+			json = true;
+		else if (opt == 'a')
+			t.also = find_kind(optarg);
 		else
 			*(opt == 's' ? &t.seed : opt == 'n' ? &rounds :
 			  opt == 'c' ? &t.only : &blocks) =
@@ -893,7 +940,10 @@ int main(int argc, char **argv)
 		mem_load(&t.old[i], argv[optind + 2 + i]);
 	if (!run_mode(&t, argv[optind + 1], rounds, blocks))
 		return 2;
-	printf("# %llu cases, %zu blocks in use, %llu failed; of %llu units mapped in each, %llu were in leaves that were hit, %llu are lost, %llu of them beyond those leaves\n",
+	if (json)
+		print_json(&t);
+	else
+		printf("# %llu cases, %zu blocks in use, %llu failed; of %llu units mapped in each, %llu were in leaves that were hit, %llu are lost, %llu of them beyond those leaves\n",
 	       t.cases, t.used.nr, t.bad, t.oracle.mapped, t.due, t.lost, t.beyond);
 	tear_down(&t);
 	return t.wrong ? 1 : 0;

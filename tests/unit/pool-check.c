@@ -81,6 +81,26 @@ static int on_deleting(void *context, u64 key, const void *value)
 	return 0;
 }
 
+/* Of what is being released, too: until it is taken apart it is a tree like others. */
+static int on_held_details(void *context, u64 key, const void *value)
+{
+	const struct pdata_details_disk *d = value;
+
+	walk_tree(context, le64_to_cpu(d->root), 0);
+	return 0;
+}
+
+static int check_hold(struct check *c, const struct pdata_hold *hold)
+{
+	struct thin2_md *md = c->ps->md;
+
+	if (hold->kind != PDATA_HOLD_ROOT)
+		return pdata_btree_walk(&md->details, &c->view, hold->root, on_btree_node,
+					on_held_details, c);
+	walk_tree(c, hold->root, 0);
+	return 0;
+}
+
 /* The two details trees have the same entries. */
 static int on_copy(void *context, u64 key, const void *value)
 {
@@ -176,10 +196,10 @@ void ps_check_counts(struct pool_sim *ps)
 	if (!r)
 		r = pdata_btree_walk(&md->deleting, &c.view, md->deleting.root, on_btree_node,
 				     on_deleting, &c);
+	for (i = 0; i < md->sb.nr_holds && !r; i++)
+		r = check_hold(&c, &md->sb.hold[i]);
 	if (r)
 		ps_die(ps, "walk: %d", r);
-	for (i = 0; i < md->sb.nr_holds; i++)
-		walk_tree(&c, md->sb.hold[i].root, 0);
 	c.data_sm = true;
 	c.cursor = 0;
 	if (md->data_sm.rt.root) {

@@ -301,6 +301,7 @@ void ps_forget_held(struct pool_sim *ps)
 
 	for (h = ps->held; h < ps->held + PS_MAX_HELD; h++)
 		h->used = false;
+	ps->all_held = false;
 }
 
 struct held_walk {
@@ -435,6 +436,8 @@ void ps_verify(struct pool_sim *ps, bool crashed)
 			verify_unit(ps, t, i, crashed);
 	for (h = 0; h < PS_MAX_HELD && !crashed; h++)
 		verify_held(ps, &ps->held[h]);
+	if (!crashed)
+		ps_verify_held_all(ps);
 	verify_transaction(ps);
 	ps->still = false;
 }

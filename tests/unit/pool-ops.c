@@ -350,7 +350,8 @@ static int run_open(struct pool_sim *ps, const struct ps_op *op)
 static const char * const op_names[PS_KINDS] = {
 	[PS_OPEN] = "open after a crash", [PS_CREATE] = "create", [PS_SNAP] = "snapshot",
 	[PS_DELETE] = "delete", [PS_REOPEN] = "reopen a thin", [PS_HOLD] = "hold a root",
-	[PS_PUT] = "let go of a root", [PS_TRANSACTION] = "set_transaction_id",
+	[PS_PUT] = "let go of a root", [PS_HOLD_ALL] = "hold a checkpoint",
+	[PS_PUT_ALL] = "let go of a checkpoint", [PS_TRANSACTION] = "set_transaction_id",
 	[PS_WRITE] = "write", [PS_WRITE_PART] = "write a part of a unit",
 	[PS_WRITE_FUA] = "write with FUA", [PS_DISCARD] = "discard", [PS_ZERO] = "zero",
 	[PS_LAND] = "land", [PS_FLUSH] = "flush", [PS_CHECKPOINT] = "checkpoint",
@@ -374,6 +375,11 @@ static int run_kind(struct pool_sim *ps, const struct ps_op *op)
 	case PS_HOLD:
 	case PS_PUT:
 		return run_reopen(ps, op);
+	case PS_HOLD_ALL:
+		ps->refusable = true;
+		return ps_hold_all(ps);
+	case PS_PUT_ALL:
+		return ps_put_all(ps);
 	case PS_TRANSACTION:
 		return run_transaction(ps);
 	case PS_WRITE:
@@ -574,6 +580,8 @@ void ps_draw(struct pool_sim *ps, struct ps_op *op)
 		op->kind = PS_DELETE;
 	} else if (dice < 80) {
 		op->kind = dice < 77 ? PS_HOLD : dice < 79 ? PS_PUT : PS_REOPEN;
+	} else if (dice < 85) {
+		op->kind = dice < 83 ? PS_HOLD_ALL : PS_PUT_ALL;
 	} else if (dice < 90) {
 		op->kind = PS_TRANSACTION;
 	} else if (dice < 160) {

@@ -20,6 +20,7 @@
 static const char * const kind_names[PS_KINDS] = {
 	[PS_OPEN] = "open", [PS_CREATE] = "create", [PS_SNAP] = "snapshot",
 	[PS_DELETE] = "delete", [PS_REOPEN] = "reopen", [PS_HOLD] = "hold", [PS_PUT] = "put",
+	[PS_HOLD_ALL] = "hold-all", [PS_PUT_ALL] = "put-all",
 	[PS_TRANSACTION] = "transaction", [PS_WRITE] = "write", [PS_WRITE_PART] = "write-part",
 	[PS_WRITE_FUA] = "write-fua", [PS_DISCARD] = "discard", [PS_ZERO] = "zero",
 	[PS_LAND] = "land", [PS_FLUSH] = "flush", [PS_CHECKPOINT] = "checkpoint",

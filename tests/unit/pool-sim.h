@@ -106,6 +106,8 @@ enum ps_kind {
 	PS_REOPEN,		/* thin */
 	PS_HOLD,		/* thin */
 	PS_PUT,			/* thin */
+	PS_HOLD_ALL,		/* a checkpoint */
+	PS_PUT_ALL,
 	PS_TRANSACTION,
 	PS_WRITE,		/* thin begin len; stays in flight */
 	PS_WRITE_PART,		/* thin begin from to */
@@ -161,6 +163,8 @@ struct pool_sim {
 	struct ps_thin thin[PS_MAX_THINS];
 	struct ps_flight flight[PS_MAX_FLIGHT];
 	struct ps_held held[PS_MAX_HELD];
+	bool all_held;			/* a checkpoint is, and that is what it holds: */
+	u64 all_hash;
 	struct ps_thin *watched;	/* origin of the snapshot being taken */
 	bool *touched;			/* its units written since that began */
 	struct list_head freed;	/* batches not passed down yet */
@@ -241,6 +245,13 @@ void ps_snap_settle(struct pool_sim *ps, struct ps_thin *snap);
 void ps_hold(struct pool_sim *ps, struct ps_thin *t, u64 root);
 void ps_put(struct pool_sim *ps, u32 id);
 void ps_forget_held(struct pool_sim *ps);
+
+/* ---- pool-holds.c ---- */
+
+/* Hold a checkpoint, or let go of it; what is held stays what it was. */
+int ps_hold_all(struct pool_sim *ps);
+int ps_put_all(struct pool_sim *ps);
+void ps_verify_held_all(struct pool_sim *ps);
 
 int ps_data_write(struct pool_sim *ps, u64 phys, u32 tag, bool fua);
 /* Sectors of @f over @old. */

@@ -24,6 +24,7 @@ struct version {
 	struct entry e[KEYS];
 	unsigned int nr;
 	u64 root;
+	bool partial;		/* a part of it was taken away: nodes may be less than half full */
 };
 
 /* What one checkpoint holds. */
@@ -189,6 +190,7 @@ struct check {
 	const struct version *model;	/* NULL: do not compare */
 	unsigned int next;
 	u64 root;
+	bool partial;
 	u32 *found;		/* references to each block; NULL: do not count */
 	s64 *refs;
 	bool fresh;		/* the node was not seen before */
@@ -223,7 +225,9 @@ static int check_node(void *context, u64 block, int level, int err)
 	if (c->w->limits.btree_max)
 		max = min(max, c->w->limits.btree_max);
 	assert_true(le16_to_cpu(d->nr) <= max);
-	if (block != pdata_ptr_block(c->root))
+	if (c->partial)
+		assert_true(d->nr);
+	else if (block != pdata_ptr_block(c->root))
 		assert_true(le16_to_cpu(d->nr) >= max / 2);
 	else if (level && !c->w->nr_failed)	/* a split that failed may leave a new root */
 		assert_true(le16_to_cpu(d->nr) >= 2);
@@ -255,7 +259,8 @@ static int check_entry(void *context, u64 key, const void *value)
 static void check_version(struct world *w, const struct pdata_view *v,
 			  const struct version *model)
 {
-	struct check c = { .w = w, .v = v, .model = model, .root = model->root };
+	struct check c = { .w = w, .v = v, .model = model, .root = model->root,
+			   .partial = model->partial };
 	unsigned int first, i;
 
 	assert_int_equal(!model->nr, !model->root);
@@ -289,6 +294,7 @@ static void check_counts(struct world *w)
 	c.refs = w->t.value.inc ? refs : NULL;
 	for (i = -1; i < SNAPS; i++) {
 		c.root = i < 0 ? w->t.root : w->now.snap[i].root;
+		c.partial = i >= 0 && w->now.snap[i].partial;
 		assert_ok(pdata_btree_walk(&w->t, &v, c.root, check_node, check_entry, &c));
 	}
 	for (b = 0; b < DISK_BLOCKS; b++) {
@@ -435,12 +441,45 @@ static void op_drop(struct world *w, struct version *s)
 	memset(s, 0, sizeof(*s));
 }
 
+/* A part of a version goes: some of its first entries, or all that it shares with others. */
+static void op_drop_step(struct world *w, struct version *s)
+{
+	struct pdata_view v = { .tm = &w->tm };
+	struct pdata_btree t = w->t;
+	unsigned int n = 0;
+	u64 first;
+	int r;
+
+	t.root = s->root;
+	r = pdata_btree_del_step(&t);
+	s->root = t.root;
+	if (r) {
+		after_fault(w, r);
+		return;
+	}
+	if (!t.root) {
+		memset(s, 0, sizeof(*s));
+		return;
+	}
+	assert_ok(pdata_btree_next(&t, &v, t.root, 0, &first, NULL));
+	assert_true(version_has(s, first));
+	while (s->e[n].key < first)
+		n++;
+	assert_true(n);
+	memmove(s->e, s->e + n, (s->nr - n) * sizeof(s->e[0]));
+	s->nr -= n;
+	s->partial = true;
+}
+
 static void op_snap(struct world *w)
 {
 	struct version *s = &w->now.snap[rnd(w, SNAPS)];
 
 	if (s->root) {
-		op_drop(w, s);
+		if (!s->partial && rnd(w, 2))
+			op_drop(w, s);
+		else
+			op_drop_step(w, s);
 		return;
 	}
 	if (!w->t.root)
@@ -646,7 +685,7 @@ static int damage_entry(void *context, u64 key, const void *value)
 }
 
 /* A damaged leaf hides what it held and nothing else. */
-static void damaged_leaf(void **state)
+static void with_damaged_leaf(bool in_steps)
 {
 	const struct config c = { 4, 16, KEYS, 0 };
 	struct world *w = test_malloc(sizeof(*w));
@@ -688,10 +727,24 @@ static void damaged_leaf(void **state)
 	assert_false(w->tm.failed);
 
 	/* deleting leaks it and what it refers to, no more */
-	assert_ok(pdata_btree_del(&w->t));
+	if (in_steps)
+		while (w->t.root)
+			assert_ok(pdata_btree_del_step(&w->t));
+	else
+		assert_ok(pdata_btree_del(&w->t));
 	assert_u64(w->tm.sm.used, 1);
 	world_exit(w);
 	test_free(w);
+}
+
+static void damaged_leaf(void **state)
+{
+	with_damaged_leaf(false);
+}
+
+static void damaged_leaf_in_steps(void **state)
+{
+	with_damaged_leaf(true);
 }
 
 /* A pointer to a well-formed node that does not belong there. */
@@ -768,6 +821,7 @@ int main(void)
 		cmocka_unit_test(ascending),
 		cmocka_unit_test(replace_does_not_split),
 		cmocka_unit_test(damaged_leaf),
+		cmocka_unit_test(damaged_leaf_in_steps),
 		cmocka_unit_test(wrong_child),
 		cmocka_unit_test(empty),
 	};

@@ -408,6 +408,45 @@ static void rule_8_held_roots(void **state)
 	pool_exit(&p);
 }
 
+static u32 count_of(struct pool *p, u64 ptr)
+{
+	u32 count;
+
+	thin2_lock(p->md);
+	assert_ok(pdata_sm_get(&p->md->tm.sm, pdata_ptr_block(ptr), &count));
+	thin2_unlock(p->md);
+	return count;
+}
+
+/* What a held checkpoint reaches is neither changed nor freed, but is once it is let go of. */
+static void rule_5_held_checkpoint(void **state)
+{
+	u64 tree, details;
+	struct pool p;
+
+	pool_init(&p);
+	write_base(&p);
+	tree = p.origin->base_root;
+	assert_ok(thin2_reserve_snap(p.md));
+	assert_err(thin2_reserve_snap(p.md), PDATA_E_BUSY);
+	details = p.md->sb.hold[0].root;
+	write_unit(&p, p.origin, 9, 7);
+	assert_ok(thin2_checkpoint(p.md));
+	assert_true(p.origin->base_root != tree);
+	assert_u64(count_of(&p, details), 1);
+	assert_u64(count_of(&p, tree), 1);
+	write_unit(&p, p.origin, 11, 8);
+	assert_ok(thin2_checkpoint(p.md));
+	assert_u64(count_of(&p, tree), 1);
+	assert_ok(thin2_release_snap(p.md));
+	assert_err(thin2_release_snap(p.md), PDATA_E_NOT_HELD);
+	assert_ok(thin2_checkpoint(p.md));
+	assert_u64(p.md->sb.nr_holds, 0);
+	assert_u64(count_of(&p, details), 0);
+	assert_u64(count_of(&p, tree), 0);
+	pool_exit(&p);
+}
+
 /* ---- 10: what is wrong with a block is noticed ---- */
 
 static int fill_anew(struct pool *p)
@@ -619,6 +658,7 @@ int main(void)
 		cmocka_unit_test(rule_8_a_snapshot_under_way),
 		cmocka_unit_test(rule_8_joined_births),
 		cmocka_unit_test(rule_8_held_roots),
+		cmocka_unit_test(rule_5_held_checkpoint),
 		cmocka_unit_test(rule_10_a_flipped_bit),
 		cmocka_unit_test(rule_10_a_misdirected_block),
 		cmocka_unit_test(rule_10_a_stale_superblock),

@@ -143,5 +143,7 @@ void pdata_btree_shift_right(struct pdata_btree_disk *left, struct pdata_btree_d
 void pdata_btree_shift_left(struct pdata_btree_disk *left, struct pdata_btree_disk *right,
 			    unsigned int n);
 void pdata_btree_erase(struct pdata_btree_disk *d, unsigned int i);
+/* Drop a node of our own whose content has gone elsewhere. Any error fails the transaction. */
+int __must_check pdata_btree_drop(struct pdata_btree *t, u64 ptr);
 
 #endif

@@ -2,8 +2,7 @@
 /* Plain copy-on-write btree: removal of one entry. */
 #include "pdata-btree-node.h"
 
-/* Drop a node of our own whose content has gone elsewhere. */
-static int btree_drop(struct pdata_btree *t, u64 ptr)
+int pdata_btree_drop(struct pdata_btree *t, u64 ptr)
 {
 	u32 count;
 	int r;
@@ -22,7 +21,7 @@ static int btree_collapse(struct pdata_btree *t, struct pdata_rw *root)
 	if (!node_level(root->data) || node_nr(root->data) != 1)
 		return 0;
 	t->root = node_child(root->data, 0);
-	return btree_drop(t, ptr);
+	return pdata_btree_drop(t, ptr);
 }
 
 /*
@@ -55,7 +54,7 @@ static int btree_fill(struct pdata_btree *t, struct pdata_rw *parent,
 		pdata_btree_erase(p, r_index);
 		if (!is_left)
 			*child = other;
-		return btree_drop(t, dropped);
+		return pdata_btree_drop(t, dropped);
 	}
 	if (is_left)
 		pdata_btree_shift_left(left, right, DIV_ROUND_UP(total, 2) - node_nr(left));
@@ -110,7 +109,7 @@ static int btree_remove_entry(struct pdata_btree *t, struct pdata_rw *leaf, u64 
 		return 0;
 	}
 	t->root = 0;
-	return btree_drop(t, leaf->ptr);
+	return pdata_btree_drop(t, leaf->ptr);
 }
 
 int pdata_btree_remove(struct pdata_btree *t, u64 key)

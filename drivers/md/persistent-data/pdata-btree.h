@@ -55,6 +55,18 @@ int __must_check pdata_btree_remove(struct pdata_btree *t, u64 key);
  * and logged. Any other error sets tm->failed.
  */
 int __must_check pdata_btree_del(struct pdata_btree *t);
+/**
+ * pdata_btree_del_step - do a part of that
+ * @t: tree, not empty; value.dec is called for each value of a leaf that goes away
+ *
+ * Lets go of the first leaf, or of the first node above it that others have too.
+ * What is left is a whole tree; at the end t->root is 0. Allocates a block for each
+ * level at most. Sleeps.
+ *
+ * Return: 0; -PDATA_E_META_NOSPC or -ENOMEM, and nothing is lost; any other error
+ * sets tm->failed.
+ */
+int __must_check pdata_btree_del_step(struct pdata_btree *t);
 
 /**
  * pdata_btree_walk - visit all nodes and entries in key order

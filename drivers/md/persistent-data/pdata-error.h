@@ -43,6 +43,7 @@
 	X(NOT_FOUND,	ENODATA, "no such entry") \
 	X(EXISTS,	EEXIST,	"entry exists already") \
 	X(BUSY,		EBUSY,	"device is in use") \
+	X(NOT_HELD,	EINVAL,	"no checkpoint is held") \
 	X(TXN_ID,	EINVAL,	"transaction id does not match") \
 	X(LIMIT,	ENOSPC,	"a limit of the format is reached") \
 	X(DAMAGED,	EIO,	"mapping is marked damaged") \

@@ -128,13 +128,14 @@ struct pdata_counts {
 enum pdata_hold_kind {
 	PDATA_HOLD_ROOT = 1,	/* one thin's mapping tree (get_root) */
 	PDATA_HOLD_CHECKPOINT = 2,	/* details tree and all below it */
+	PDATA_HOLD_RELEASING = 3,	/* what is left of one: nobody reads it */
 };
 
 struct pdata_hold_disk {
 	__le64 root;		/* pointer */
-	__le64 uid;		/* owner of the held tree */
+	__le64 uid;		/* owner of the held tree; of a checkpoint: transaction id */
 	__le64 generation;
-	__le32 id;		/* thin id */
+	__le32 id;		/* thin id; of a checkpoint: time */
 	__le32 kind;		/* enum pdata_hold_kind */
 } __packed;
 

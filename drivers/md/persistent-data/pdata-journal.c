@@ -336,7 +336,10 @@ int pdata_journal_wrote(struct pdata_journal *j, const struct pdata_journal_batc
 	}
 	spin_unlock_irqrestore(&j->lock, flags);
 	if (r)
-		pdata_err("%s: journal write failed: %s (%d)", j->name, pdata_error_text(r), r);
+		pdata_err("%s: cannot write the journal's blocks %llu to %llu, block %llu on: %s (%d)",
+			  j->name, batch->first_seq, batch->end_seq - 1,
+			  pdata_journal_place(batch->first_seq % j->nr_blocks),
+			  pdata_error_text(r), r);
 	return r;
 }
 

@@ -130,6 +130,14 @@ void pdata_super_init(struct pdata_super *sb, const u8 *uuid, u64 meta_blocks);
  */
 int __must_check pdata_super_format(struct pdata_io *io, const struct pdata_super *sb);
 
+/* What a held checkpoint's superblock said, as far as @hold has it, goes to @sb. */
+static inline void pdata_super_as_held(struct pdata_super *sb, const struct pdata_hold *hold)
+{
+	sb->generation = hold->generation;
+	sb->transaction_id = hold->uid;
+	sb->time = hold->id;
+}
+
 void pdata_super_pack(const struct pdata_super *sb, struct pdata_superblock_disk *d);
 void pdata_super_unpack(const struct pdata_superblock_disk *d, struct pdata_super *sb);
 

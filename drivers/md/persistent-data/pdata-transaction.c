@@ -365,7 +365,8 @@ static int write_batch(struct pdata_tm *tm, unsigned int nr)
 	else if (nr)
 		r = pdata_io_write(tm->bm->io, tm->vec, nr, false);
 	if (r)
-		pdata_err("%s: cannot write metadata: error %d", tm->bm->name, r);
+		pdata_err("%s: cannot write %u blocks of metadata, from block %llu on: error %d",
+			  tm->bm->name, nr, tm->vec[0].block, r);
 	return r;
 }
 
@@ -444,8 +445,12 @@ static int commit(struct pdata_tm *tm, struct pdata_super *sb)
 		r = write_all(tm);
 	if (!r)
 		r = pdata_io_flush(tm->bm->io);
+	if (r)
+		return r;
+	tm->super_begun = true;
+	r = write_super(tm, sb);
 	if (!r)
-		r = write_super(tm, sb);
+		tm->super_begun = false;
 	return r;
 }
 
@@ -468,4 +473,17 @@ int pdata_tm_commit(struct pdata_tm *tm, struct pdata_super *sb)
 	*tm->last = *sb;
 	tm->begun = !(sb->flags & PDATA_SB_CLEAN);
 	return 0;
+}
+
+int pdata_tm_mark(struct pdata_tm *tm, struct pdata_super *sb, u32 flags)
+{
+	/* Perhaps the one of the commit that failed is in force. It is complete. */
+	struct pdata_super *last = tm->super_begun ? sb : tm->last;
+	int r;
+
+	last->flags = (last->flags & ~PDATA_SB_CLEAN) | flags;
+	r = pdata_super_write(tm->bm->io, last, true);
+	if (!r)
+		r = pdata_super_write(tm->bm->io, last, false);
+	return r;
 }

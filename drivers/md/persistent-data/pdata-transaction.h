@@ -34,6 +34,7 @@ struct pdata_tm {
 	struct pdata_limits limits;
 	bool use_reserve;		/* set by the caller around merges, commits, deletes */
 	bool failed;			/* a step failed half way: nothing may be committed */
+	bool super_begun;		/* a superblock may or may not have been written */
 	bool begun;			/* the last checkpoint is marked as in use */
 	struct pdata_super *last;	/* that checkpoint */
 	struct pdata_io_vec *vec;	/* PDATA_TM_BATCH; with scratch: a commit needs no memory */
@@ -123,5 +124,18 @@ int __must_check pdata_tm_dec(struct pdata_tm *tm, u64 ptr, u32 *count);
  * Return: 0 or the error.
  */
 int __must_check pdata_tm_commit(struct pdata_tm *tm, struct pdata_super *sb);
+
+/**
+ * pdata_tm_mark - set flags in the superblock in force, though nothing can be committed
+ * @tm: transaction, failed
+ * @sb: what the last attempt to commit was given
+ * @flags: PDATA_SB_*
+ *
+ * The backup is written first, and the home only if that went well, so one of the
+ * two is whole. Sleeps.
+ *
+ * Return: 0 or the device's errno.
+ */
+int __must_check pdata_tm_mark(struct pdata_tm *tm, struct pdata_super *sb, u32 flags);
 
 #endif

@@ -109,7 +109,7 @@ static int check_super(struct pdata_check *c, const void *data)
 	for (i = 0; i < holds; i++) {
 		u32 kind = le32_to_cpu(d->hold[i].kind);
 
-		if (kind != PDATA_HOLD_ROOT && kind != PDATA_HOLD_CHECKPOINT)
+		if (kind < PDATA_HOLD_ROOT || kind > PDATA_HOLD_RELEASING)
 			return refuse_content(c, "hold.kind", kind, PDATA_HOLD_CHECKPOINT);
 		if (!is_root(le64_to_cpu(d->hold[i].root), blocks))
 			return refuse_content(c, "hold.root", le64_to_cpu(d->hold[i].root),
