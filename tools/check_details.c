@@ -320,8 +320,10 @@ static void report_origin(struct check *c, const struct thin *thin, enum severit
 static void check_origins(struct check *c)
 {
 	struct thin *thin, *origin;
+	size_t i;
 
-	for (thin = c->thin; thin < c->thin + c->nr_thins; thin++) {
+	for (i = 0; i < c->nr_thins; i++) {
+		thin = &c->thin[i];
 		if (thin->deleting || thin->held || !thin->d.origin_uid)
 			continue;
 		origin = find_origin(c, thin->d.origin_uid);
@@ -331,7 +333,8 @@ static void check_origins(struct check *c)
 			report_origin(c, thin, SEV_LEAK, "its origin is not known",
 				      "no thin or tombstone has that uid");
 	}
-	for (thin = c->thin; thin < c->thin + c->nr_thins; thin++) {
+	for (i = 0; i < c->nr_thins; i++) {
+		thin = &c->thin[i];
 		if (!is_tombstone(&thin->d))
 			continue;
 		c->nr_tombstones++;

@@ -80,7 +80,8 @@ void rp_set_items(struct repair *r, struct rp_lost *l, const struct rp_array *it
 
 	free(l->item);
 	l->item = tool_alloc((items->nr + 1) * sizeof(*it));
-	memcpy(l->item, it, items->nr * sizeof(*it));
+	if (items->nr)
+		memcpy(l->item, it, items->nr * sizeof(*it));
 	l->nr_items = items->nr;
 	l->sum = 0;
 	l->mapped = 0;
