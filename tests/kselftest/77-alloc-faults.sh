@@ -124,7 +124,7 @@ each()
 		fi
 	done
 	say "$what: of $((n - 1)) allocations $failed make it fail, $borne do not; $gave_up pools gave up so far"
-	check "$what: each allocation failed once" [ $n -gt 1 ] && [ $n -le $most ]
+	check_range "$what: each allocation failed once" $n 2 $most
 	check "$what: undone" eval "$back"
 	check "$what: the data are there" eval "$verify"
 }
