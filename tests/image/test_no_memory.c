@@ -183,8 +183,11 @@ static void check_disk(struct run *run)
 	assert_ok(thin2_for_each_details(pool.md, false, find_thins, thin));
 	if (units_of(pool.md, &thin[1]) < run->flushed)
 		fail_msg("allocation %u failed; units that were flushed are lost", run->n);
-	assert_true(!run->snap || thin[9].uid);
-	assert_true(!run->deleted || !thin[8].uid);
+	/* What has failed has not happened, either. */
+	if (run->snap != !!thin[9].uid || run->deleted != !thin[8].uid)
+		fail_msg("allocation %u failed; the snapshot was%s taken and is%s there; another was%s deleted and is%s there",
+			 run->n, run->snap ? "" : " not", thin[9].uid ? "" : " not",
+			 run->deleted ? "" : " not", thin[8].uid ? "" : " not");
 	if (run->snap)
 		assert_u64(units_of(pool.md, &thin[9]), NR);
 	thin2_md_abandon(pool.md);

@@ -36,8 +36,9 @@ struct pdata_tm {
 	bool failed;			/* a step failed half way: nothing may be committed */
 	bool begun;			/* the last checkpoint is marked as in use */
 	struct pdata_super *last;	/* that checkpoint */
-	struct pdata_io_vec *vec;	/* PDATA_TM_BATCH; with scratch: a commit needs no memory */
+	struct pdata_io_vec *vec;	/* PDATA_TM_BATCH; with what follows: a commit needs no memory */
 	void *scratch;			/* PDATA_CHECK_SCRATCH bytes */
+	void *super;			/* a block, for superblocks */
 };
 
 /* A block of the transaction's own, to write. */
