@@ -16,9 +16,8 @@ say "SEED=$SEED"
 debug=/sys/kernel/debug
 thin_mib=64
 budget=1000000		# faults that may happen, to count them
-most=300		# allocations of one operation
+most=300		# allocations of growing
 gave_up=0		# pools, so far
-verify='m_verify 0'
 
 # ---- faults ----
 
@@ -95,7 +94,7 @@ revive()
 		thin2_check -q --clear-needs-check-flag $META && pool_up
 }
 
-# ---- each allocation of one operation ----
+# ---- each allocation of one operation, as allocfail does ----
 
 # each WHAT PREPARE BACK COMMAND...: PREPARE, BACK are words for the shell. One that
 # fails has changed nothing: it can be done again.
@@ -131,12 +130,7 @@ each()
 	check "$what: the pool goes on" revive
 	check_range "$what: each allocation failed once" $n 2 $most
 	check "$what: undone" eval "$back"
-	check "$what: the data are there" eval "$verify"
-}
-
-msg_each()
-{
-	each "message $3" "$1" "$2" dmsetup message t2-pool 0 "$3"
+	check "$what: the data are there" m_verify 0
 }
 
 must [ -e $debug/failslab ] && must faults_for_module
@@ -145,26 +139,15 @@ at_exit faults 0
 data_mib=256
 must meta_make
 must data_make
+check "each allocation of a message, table load, suspend and resume fails once" \
+	allocfail $META $DATA || exit 1
+check "thin2_check finds nothing wrong afterwards" meta_check
 must pool_open
 must thin_make 0 $thin_mib
 for s in 0 1 2 5 7; do
 	must m_write 0 $s
 done
 must msg checkpoint
-
-dirty='on 0 bs 4k write 20m 64k $((RANDOM + 1))'
-msg_each true 'msg "delete 20"' "create_thin 20"
-msg_each "$dirty" 'msg "delete 20"' "create_snap 20 0"
-msg_each 'msg "create_snap 20 0"' true "delete 20"
-msg_each "$dirty" true "checkpoint"
-msg_each true 'msg "release_metadata_snap"' "reserve_metadata_snap"
-must msg "create_snap 20 0"
-msg_each true 'msg "put_root 20"' "get_root 20"
-each "opening a thin" true 'dmsetup remove t2-thin20' \
-	dmsetup create t2-thin20 --table "0 $((thin_mib * 2048)) thin2 $POOL 20"
-each "loading a table" true 'dmsetup clear t2-pool' dmsetup reload t2-pool --table "$(pool_table)"
-each "a suspend" "$dirty" 'dmsetup resume t2-pool && revive' dmsetup suspend t2-pool
-each "a resume" 'dmsetup suspend t2-pool' true dmsetup resume t2-pool
 
 # Both devices are larger at each attempt.
 grow()
@@ -178,9 +161,6 @@ grow()
 
 each "growing" grow '[ "$(total_data)" = $((data_mib * 2048 / block_size)) ]' dmsetup resume t2-pool
 must pool_down
-verify=true
-each "opening a pool" true 'dmsetup remove t2-pool' dmsetup create t2-pool --table "$(pool_table)"
-verify='m_verify 0'
 must pool_up
 
 # ---- some of all, in workers too ----

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # kernels: 6.12
+# timeout: 600
 # shellcheck disable=SC2034,SC2086
 #
 # Swap on a thin, in a machine that has no memory left: huge pages take most of it.
@@ -9,7 +10,7 @@
 . "$(dirname "$0")/lib.sh"
 
 left_mib=${LEFT:-220}		# of memory
-hog_mib=${HOG:-400}
+hog_mib=${HOG:-320}
 huge=/proc/sys/vm/nr_hugepages
 
 # mem_mib FIELD
@@ -65,6 +66,7 @@ for ((n = 0; n < 200; n++)); do
 	[ $((n % 50)) != 10 ] || msg checkpoint || break
 	now=$(swap_used)
 	[ "${now:-0}" -le $used ] || used=$now
+	[ $((n % 16)) != 0 ] || say "$((2 * n)) MiB written, ${now:-0} MiB in swap"
 	kill -0 $hog 2>/dev/null || break
 done
 say "up to $used MiB swapped, $((2 * n)) MiB written meanwhile"

@@ -4,8 +4,8 @@
  *
  *	memhog MIB ROUNDS
  *
- * Each round writes a pattern of its own to all pages, in another order than the
- * last one, and then compares them. Prints a line for each. Exit status: 0, 1 if a
+ * Each round writes a pattern of its own to all pages, and then compares them.
+ * Prints a line for each. Exit status: 0, 1 if a
  * page is not what was written, 2 for a wrong command line.
  */
 #include <stdint.h>
@@ -21,19 +21,6 @@ static uint64_t mix(uint64_t x)
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
 	return x ^ x >> 31;
-}
-
-/* An order of the pages: odd steps reach all of a power of two, others are left out. */
-static size_t next_page(size_t at, size_t pages, size_t step)
-{
-	size_t all = 1;
-
-	while (all < pages)
-		all *= 2;
-	do
-		at = (at + step) & (all - 1);
-	while (at >= pages);
-	return at;
 }
 
 static void fill(uint64_t *page, size_t i, unsigned int round)
@@ -60,7 +47,7 @@ static int compare(const uint64_t *page, size_t i, unsigned int round)
 
 int main(int argc, char **argv)
 {
-	size_t pages, n, at = 0;
+	size_t pages, n;
 	unsigned int round, rounds;
 	uint64_t *mem;
 
@@ -77,12 +64,13 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	for (round = 1; round <= rounds; round++) {
-		for (n = 0; n < pages; n++, at = next_page(at, pages, 2 * (size_t)mix(round) + 1))
-			fill(mem + at * WORDS, at, round);
+		for (n = 0; n < pages; n++)
+			fill(mem + n * WORDS, n, round);
 		for (n = 0; n < pages; n++)
 			if (compare(mem + n * WORDS, n, round))
 				return 1;
 		printf("memhog: round %u of %u\n", round, rounds);
+		fflush(stdout);
 	}
 	return 0;
 }
