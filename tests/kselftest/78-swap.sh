@@ -9,8 +9,8 @@
 # thin through the page cache: both get on, and find what they wrote.
 . "$(dirname "$0")/lib.sh"
 
-left_mib=${LEFT:-220}		# of memory
-hog_mib=${HOG:-320}
+left_mib=${LEFT:-300}		# of memory
+hog_mib=${HOG:-400}
 huge=/proc/sys/vm/nr_hugepages
 
 # mem_mib FIELD
@@ -46,7 +46,8 @@ if [ ! -w $huge ]; then
 	exit 0
 fi
 setting /proc/sys/kernel/hung_task_timeout_secs 60
-setting /proc/sys/vm/min_free_kbytes 4096
+# the process and not the programs of the test
+setting /proc/sys/vm/swappiness 200
 meta_mib=16
 must pool_make
 must thin_make 1 1024

@@ -18,7 +18,7 @@ n=0
 of_script=2
 of_run=1
 # Not if there is no kmemleak, or it is off.
-if [ -e $leaks ] && echo scan=off >$leaks; then
+if [ -e $leaks ] && { echo scan=off >$leaks; } 2>/dev/null; then
 	of_script=3
 	of_run=2
 else
