@@ -8,7 +8,8 @@ C ?=
 PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
-.PHONY: help module module-matrix user check check-crash check-mutations demo bench bench-core bench-repair fuzz tidy install clean setup
+.PHONY: help module module-matrix user check check-crash check-debug check-debug-short \
+	check-mutations demo bench bench-core bench-repair fuzz tidy install clean setup
 
 help:
 	@echo 'make module         the kernel module, for the newest kernel headers installed'
@@ -20,6 +21,8 @@ help:
 	@echo '                    moment, tests on real kernels; ends in "N passed, N failed"'
 	@echo 'make check-crash    10^6 crashes and all short sequences of operations, in userspace,'
 	@echo '                    and 100 times kill -9 of a machine; about a quarter of an hour'
+	@echo 'make check-debug    the kernel tests on a kernel with KASAN, lockdep, kmemleak and'
+	@echo '                    failing allocations; hours (check-debug-short: one at most)'
 	@echo 'make check-mutations  rules are broken one at a time: does a test notice?'
 	@echo 'make demo           a pool, thins and snapshots in a virtual machine'
 	@echo 'make bench          measurements against dm-linear and dm-thin'
@@ -57,6 +60,11 @@ check-crash:
 	$(MAKE) -C tools all
 	@tests/vm/build-module.sh uml
 	@KILLS=$${KILLS:-100} tests/vm/kill.sh
+
+check-debug check-debug-short:
+	@tests/vm/setup.sh vm61 uml-debug
+	$(MAKE) -C tools all
+	@tests/vm/debug.sh $(if $(findstring short,$@),short)
 
 check-mutations:
 	@tests/vm/setup.sh base

@@ -26,18 +26,22 @@
 /* Close, flush data, write. @commit: may use the journal's reserve. */
 static int flush_batch(struct thin2_md *md, bool commit)
 {
+	const char *what = "writing the journal";
 	struct pdata_journal_batch batch;
 	int r;
 
 	down(&md->flush_sem);
 	r = pdata_journal_close(&md->journal, &batch, commit);
-	if (!r)
+	if (!r) {
 		r = md->ops->flush_data(md->context);
+		if (r)
+			what = "flushing the data device";
+	}
 	if (!r && batch.first_seq != batch.end_seq)
 		r = pdata_journal_write(&md->journal, &batch);
 	up(&md->flush_sem);
 	if (r && r != -PDATA_E_JOURNAL_FULL)
-		return thin2_fail(md, r, "writing the journal");
+		return thin2_fail(md, r, what);
 	return r;
 }
 

@@ -127,7 +127,8 @@ int thin2_put_root(struct thin2_md *md, u32 id)
 		r = -PDATA_E_NOT_FOUND;
 	if (!r) {
 		r = bury(md, hold->root, hold->id);
-		remove_hold(md, hold);
+		if (!r)
+			remove_hold(md, hold);
 		r = thin2_operation_end(md, r, "letting go of a root");
 	}
 	thin2_unlock(md);

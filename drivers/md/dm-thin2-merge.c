@@ -546,8 +546,10 @@ u64 thin2_commit_blocks(struct thin2_md *md, size_t entries)
 /*
  * No commit may come between a step and the entry that holds its cursor, so
  * room for all steps is made before the first; for fewer when space is short.
+ * *some: it may have failed, but behind a step that has to be entered.
  */
-static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned int leaves)
+static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned int leaves,
+		       bool *some)
 {
 	const size_t each = leaf_ranges(md);
 	struct pdata_rt rt;
@@ -561,10 +563,31 @@ static int delete_some(struct thin2_md *md, struct thin2_details *d, unsigned in
 	if (!r)
 		r = pdata_count_log_reserve(count_log(md), leaves * each);
 	thin2_rt_init_details(md, d, &rt);
-	while (leaves-- && !r && rt.root)
+	while (leaves-- && !r && rt.root) {
 		r = pdata_rt_del_step(&rt, &d->delete_cursor);
+		*some |= r >= 0;
+	}
 	d->root = rt.root;
 	return r < 0 ? r : 0;
+}
+
+/* How far it has come. A failure fails the transaction, or steps would be done again. */
+static int delete_entered(struct thin2_md *md, const struct thin2_details *d)
+{
+	struct pdata_details_disk disk;
+	int r;
+
+	if (d->root) {
+		thin2_details_pack(d, &disk);
+		r = pdata_btree_insert(&md->deleting, d->uid, &disk);
+	} else {
+		r = pdata_btree_remove(&md->deleting, d->uid);
+		if (!r)
+			md->nr_deleting--;
+	}
+	if (r)
+		md->tm.failed = true;
+	return r;
 }
 
 int thin2_delete_step(struct thin2_md *md, unsigned int leaves)
@@ -572,8 +595,9 @@ int thin2_delete_step(struct thin2_md *md, unsigned int leaves)
 	struct pdata_view view = { .tm = &md->tm };
 	struct pdata_details_disk disk;
 	struct thin2_details d;
+	bool some = false;
+	int r, r2;
 	u64 uid;
-	int r;
 
 	if (!md->nr_deleting)
 		return 0;
@@ -587,13 +611,9 @@ int thin2_delete_step(struct thin2_md *md, unsigned int leaves)
 	thin2_details_unpack(&disk, &d);
 	/* Letting go of a shared node counts too, though no data count changes. */
 	WRITE_ONCE(md->nr_decs, md->nr_decs + 1);
-	r = delete_some(md, &d, leaves);
-	if (r)
+	r = delete_some(md, &d, leaves, &some);
+	if (!some)
 		return r;
-	if (!d.root) {
-		md->nr_deleting--;
-		return pdata_btree_remove(&md->deleting, uid);
-	}
-	thin2_details_pack(&d, &disk);
-	return pdata_btree_insert(&md->deleting, uid, &disk);
+	r2 = delete_entered(md, &d);
+	return r2 ? r2 : r;
 }

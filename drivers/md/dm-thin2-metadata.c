@@ -333,6 +333,22 @@ int thin2_data_freed(void *context, u64 begin, u64 len)
 	return pdata_alloc_quarantine(&md->alloc, begin, len);
 }
 
+/* Units beyond the recorded end are handed out only when it is recorded. */
+static int record_sizes(struct thin2_md *md, u64 data_units, u64 meta_blocks)
+{
+	int r;
+
+	if (meta_blocks > md->sb.meta_blocks) {
+		r = pdata_sm_grow(&md->tm.sm, meta_blocks);
+		if (r)
+			return r;
+		md->sb.meta_blocks = meta_blocks;
+	}
+	md->sb.data_units = data_units;
+	md->data_sm.nr_units = data_units;
+	return thin2_commit(md);
+}
+
 int thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks)
 {
 	int r;
@@ -348,20 +364,13 @@ int thin2_md_resize(struct thin2_md *md, u64 data_units, u64 meta_blocks)
 		r = -PDATA_E_SHRUNK;
 		goto out;
 	}
-	if (data_units == md->sb.data_units && meta_blocks == md->sb.meta_blocks)
-		goto out;
-	if (meta_blocks > md->sb.meta_blocks) {
-		r = pdata_sm_grow(&md->tm.sm, meta_blocks);
+	if (data_units > md->sb.data_units || meta_blocks > md->sb.meta_blocks) {
+		r = record_sizes(md, data_units, meta_blocks);
 		if (r)
 			goto out;
-		md->sb.meta_blocks = meta_blocks;
 	}
-	/* Units beyond the recorded end are handed out only when it is recorded. */
-	md->sb.data_units = data_units;
-	md->data_sm.nr_units = data_units;
-	r = thin2_commit(md);
-	if (!r)
-		r = pdata_alloc_grow(&md->alloc, data_units);
+	/* Also if they were recorded by an attempt that had no memory for this. */
+	r = pdata_alloc_grow(&md->alloc, data_units);
 	WRITE_ONCE(md->starved, false);
 	thin2_wake(md);
 out:
@@ -398,9 +407,14 @@ int thin2_operation_begin(struct thin2_md *md, bool needs_space)
 	return 0;
 }
 
-/* End a message: commit what it did, or give up on a transaction left half done. */
+/*
+ * End a message: commit what it did, or give up on a transaction left half done.
+ * One that had no memory has done nothing, or has failed the transaction.
+ */
 int thin2_operation_end(struct thin2_md *md, int r, const char *what)
 {
+	if (r == -ENOMEM && !md->tm.failed)
+		return thin2_end_step(md, r);
 	return r ? thin2_fail(md, r, what) : thin2_commit(md);
 }
 
@@ -519,6 +533,7 @@ void thin2_origin_done(struct thin2_md *md, u32 id)
 static int add_snap(struct thin2_md *md, u32 id, const struct thin2_details *origin)
 {
 	struct thin2_details d;
+	u32 count;
 	int r = 0;
 
 	new_details(md, id, &d);
@@ -530,10 +545,13 @@ static int add_snap(struct thin2_md *md, u32 id, const struct thin2_details *ori
 	d.origin_seq = origin->applied_seq;
 	if (d.root)
 		r = pdata_tm_inc(&md->tm, d.root);
-	if (!r)
-		r = thin2_details_write(md, &d);
+	if (r)
+		return r;
+	r = thin2_details_write(md, &d);
 	if (!r)
 		thin2_origin_add_child(md, origin->uid);
+	else if (d.root && pdata_tm_dec(&md->tm, d.root, &count))
+		md->tm.failed = true;
 	return r;
 }
 
@@ -676,7 +694,11 @@ int thin2_delete(struct thin2_md *md, u32 id)
 	if (!r)
 		r = prepare_delete(md, th);
 	if (!r) {
-		r = thin2_operation_end(md, delete_thin(md, id, &d), "deleting a thin");
+		r = delete_thin(md, id, &d);
+		/* Without memory, too: its changes may have been given up already. */
+		if (r)
+			md->tm.failed = true;
+		r = thin2_operation_end(md, r, "deleting a thin");
 		WRITE_ONCE(md->may_free, true);
 	}
 	thin2_unlock(md);

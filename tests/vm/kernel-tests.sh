@@ -3,21 +3,23 @@
 #
 # Runs the tests of tests/kselftest on real kernels, one boot for each.
 #
-#   kernel-tests.sh [-t SECONDS] [KERNEL...] [-- TEST...]
+#   kernel-tests.sh [-t SECONDS] [-p PARAMETER]... [KERNEL...] [-- TEST...]
 #
 # Kernels: 6.1, 6.12, uml, uml-debug; default 6.1 6.12.  TEST: scripts instead of
 # all of tests/kselftest/[0-9]*.sh, of which "# kernels: NAME..." keeps some to
 # these.  Results go to build/vm/KERNEL/*.tap, the last line
-# is "N passed, N failed".  The module must have been built (build-module.sh).
+# is "N passed, N failed".  PARAMETERs are the kernel's.  The module must have been built (build-module.sh).
 set -eu
 
 . "$(dirname "$0")/lib.sh"
 
 seconds=1800
+params=()
 kernels=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	-t) seconds=$2; shift 2 ;;
+	-p) params+=(-p "$2"); shift 2 ;;
 	--) shift; break ;;
 	*) kernels+=("$1"); shift ;;
 	esac
@@ -64,7 +66,7 @@ for k in "${kernels[@]}"; do
 	say "$k: ${#tests[@]} scripts"
 	rc=0
 	"$TOP/tests/vm/run.sh" -k "$k" -t "$seconds" -d "$out/disk-a" -d "$out/disk-b" \
-		-o "$out" -- "$TOP/tests/vm/guest-tests.sh" "${tests[@]}" || rc=$?
+		${params[@]+"${params[@]}"} -o "$out" -- "$TOP/tests/vm/guest-tests.sh" "${tests[@]}" || rc=$?
 	rm -f "$out"/disk-[ab]
 	{
 		echo "1..1"

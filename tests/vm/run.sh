@@ -4,7 +4,7 @@
 # Boots a kernel and runs a script in it, as root.
 #
 #   run.sh -k 6.1|6.12|uml|uml-debug [-m MEM] [-c CPUS] [-t SECONDS] [-d FILE]... [-e VAR=VALUE]...
-#          [-o OUTDIR] [--kill-on STRING [--kill-delay MS]] -- SCRIPT [ARGS]
+#          [-p PARAMETER]... [-o OUTDIR] [--kill-on STRING [--kill-delay MS]] -- SCRIPT [ARGS]
 #
 # The guest's root is the host's, read-only, under an overlay in memory: the
 # checkout, what is built in it and every installed tool are there under their
@@ -16,6 +16,7 @@
 #   $VM_KERNEL		6.1, 6.12, uml or uml-debug
 #   $VM_TOP		the checkout, also the current folder
 #
+# PARAMETERs go to the kernel's command line.
 # The console goes to OUTDIR/console.log, without the kernel's lines to stdout;
 # the guest's dmesg to OUTDIR/dmesg.log.
 #
@@ -34,6 +35,7 @@ cpus=2
 seconds=300
 disks=()
 vars=()
+params=()
 out=
 kill_on=
 kill_delay=0
@@ -46,6 +48,7 @@ while [ $# -gt 0 ]; do
 	-t) seconds=$2; shift 2 ;;
 	-d) disks+=("$(realpath "$2")"); shift 2 ;;
 	-e) vars+=("$2"); shift 2 ;;
+	-p) params+=("$2"); shift 2 ;;
 	-o) out=$2; shift 2 ;;
 	--kill-on) kill_on=$2; shift 2 ;;
 	--kill-delay) kill_delay=$2; shift 2 ;;
@@ -109,7 +112,7 @@ case $kernel in
 uml | uml-debug)
 	cmd=("$(k_image "$kernel")" seccomp=on "ncpus=$cpus" "mem=$mem" rootfstype=hostfs
 	     rootflags=/ ro "init=$TOP/tests/vm/guest-init.sh" "vm_hostfs_out=$out"
-	     con=null con0=null,fd:1 panic=-1 printk.time=1 quiet)
+	     con=null con0=null,fd:1 panic=-1 printk.time=1 quiet ${params[@]+"${params[@]}"})
 	n=0
 	for d in ${disks[@]+"${disks[@]}"}; do
 		cmd+=("ubd${n}d=$d")
@@ -124,7 +127,7 @@ uml | uml-debug)
 	cmd=(qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu max -smp "$cpus"
 	     -m "$mem" -nodefaults -display none -serial stdio -no-reboot
 	     -kernel "$(k_image "$kernel")" -initrd "$initrd"
-	     -append "console=ttyS0 panic=-1 quiet mitigations=off vm.init=$TOP/tests/vm/guest-init.sh"
+	     -append "console=ttyS0 panic=-1 quiet mitigations=off vm.init=$TOP/tests/vm/guest-init.sh ${params[*]-}"
 	     -virtfs local,path=/,mount_tag=root,security_model=none,multidevs=remap,readonly=on
 	     -virtfs "local,path=$out,mount_tag=out,security_model=none,multidevs=remap")
 	n=0

@@ -251,7 +251,8 @@ int pdata_super_read(struct pdata_io *io, struct pdata_super *sb)
 	return r;
 }
 
-static int super_write_at(struct pdata_io *io, const struct pdata_super *sb, u64 place)
+static int super_write_at(struct pdata_io *io, const struct pdata_super *sb, u64 place,
+			  void *buf)
 {
 	struct pdata_check c = {
 		.block = place,
@@ -260,12 +261,9 @@ static int super_write_at(struct pdata_io *io, const struct pdata_super *sb, u64
 		.max_generation = sb->generation,
 		.nr_blocks = io->nr_blocks,
 	};
-	struct pdata_io_vec vec = { .block = place };
-	void *buf = pdata_block_alloc(GFP_NOIO);
+	struct pdata_io_vec vec = { .block = place, .data = buf };
 	int r;
 
-	if (!buf)
-		return -ENOMEM;
 	pdata_super_pack(sb, buf);
 	r = pdata_block_seal(&c, buf);
 	/* A reader decides about other versions. We write ours. */
@@ -279,21 +277,32 @@ static int super_write_at(struct pdata_io *io, const struct pdata_super *sb, u64
 		pdata_err("%s: superblock refused: %s: %s is %#llx, expected %#llx", io->name,
 			  pdata_error_text(r), c.what, c.found, c.expected);
 	} else {
-		vec.data = buf;
 		r = pdata_io_write(io, &vec, 1, true);
 		if (r)
 			pdata_err("%s: cannot write superblock copy %llu: error %d",
 				  io->name, place, r);
 	}
-	pdata_block_free(buf);
 	return r;
+}
+
+int pdata_super_write_buf(struct pdata_io *io, const struct pdata_super *sb, bool backup,
+			  void *buf)
+{
+	u64 place = sb->generation & 1 ? PDATA_SB_B : PDATA_SB_A;
+
+	return super_write_at(io, sb, backup ? PDATA_SB_BACKUP : place, buf);
 }
 
 int pdata_super_write(struct pdata_io *io, const struct pdata_super *sb, bool backup)
 {
-	u64 place = sb->generation & 1 ? PDATA_SB_B : PDATA_SB_A;
+	void *buf = pdata_block_alloc(GFP_NOIO);
+	int r;
 
-	return super_write_at(io, sb, backup ? PDATA_SB_BACKUP : place);
+	if (!buf)
+		return -ENOMEM;
+	r = pdata_super_write_buf(io, sb, backup, buf);
+	pdata_block_free(buf);
+	return r;
 }
 
 int pdata_super_mend(struct pdata_io *io, const struct pdata_super *sb)
@@ -312,16 +321,22 @@ int pdata_super_mend(struct pdata_io *io, const struct pdata_super *sb)
 	r = pdata_io_read(io, c.block, buf);
 	if (!r)
 		r = pdata_block_check(&c, buf);
+	if (r)
+		r = super_write_at(io, sb, c.block, buf);
 	pdata_block_free(buf);
-	return r ? super_write_at(io, sb, c.block) : 0;
+	return r;
 }
 
 int pdata_super_format(struct pdata_io *io, const struct pdata_super *sb)
 {
+	void *buf;
 	int r;
 
 	if (io->nr_blocks < PDATA_MIN_BLOCKS)
 		return -PDATA_E_TOO_SMALL;
+	buf = pdata_block_alloc(GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
 	/*
 	 * Block 0 reads as zeroes, which may be in a cache only. If it came back as
 	 * superblock A of an older pool without that pool's newer B, that would be
@@ -329,10 +344,13 @@ int pdata_super_format(struct pdata_io *io, const struct pdata_super *sb)
 	 */
 	r = pdata_io_flush(io);
 	if (!r)
-		r = super_write_at(io, sb, PDATA_SB_B);
+		r = super_write_at(io, sb, PDATA_SB_B, buf);
 	if (!r)
-		r = super_write_at(io, sb, PDATA_SB_BACKUP);
+		r = super_write_at(io, sb, PDATA_SB_BACKUP, buf);
 	if (!r)
 		r = pdata_io_flush(io);
-	return r ? r : super_write_at(io, sb, PDATA_SB_A);
+	if (!r)
+		r = super_write_at(io, sb, PDATA_SB_A, buf);
+	pdata_block_free(buf);
+	return r;
 }

@@ -89,6 +89,9 @@ int __must_check pdata_super_read(struct pdata_io *io, struct pdata_super *sb);
  */
 int __must_check pdata_super_write(struct pdata_io *io, const struct pdata_super *sb,
 				   bool backup);
+/* The same with a block of memory for it: cannot fail for want of memory. */
+int __must_check pdata_super_write_buf(struct pdata_io *io, const struct pdata_super *sb,
+				       bool backup, void *buf);
 
 /**
  * pdata_super_mend - write over a superblock that is torn

@@ -178,9 +178,12 @@ static void memory_free(struct pdata_tm *tm)
 	kvfree(tm->vec);
 	kvfree(tm->scratch);
 	kfree(tm->last);
+	if (tm->super)
+		pdata_block_free(tm->super);
 	tm->vec = NULL;
 	tm->scratch = NULL;
 	tm->last = NULL;
+	tm->super = NULL;
 }
 
 int pdata_tm_init(struct pdata_tm *tm, struct pdata_bm *bm, const struct pdata_super *sb)
@@ -196,7 +199,8 @@ int pdata_tm_init(struct pdata_tm *tm, struct pdata_bm *bm, const struct pdata_s
 	tm->vec = kvcalloc(PDATA_TM_BATCH, sizeof(*tm->vec), GFP_NOIO);
 	tm->scratch = kvmalloc(PDATA_CHECK_SCRATCH, GFP_NOIO);
 	tm->last = kmemdup(sb, sizeof(*sb), GFP_NOIO);
-	if (tm->vec && tm->scratch && tm->last)
+	tm->super = pdata_block_alloc(GFP_NOIO);
+	if (tm->vec && tm->scratch && tm->last && tm->super)
 		r = pdata_sm_init(&tm->sm, bm, sb);
 	else
 		r = -ENOMEM;
@@ -402,7 +406,7 @@ static int write_super(struct pdata_tm *tm, const struct pdata_super *sb)
 		if (pdata_fault(COMMIT_SUPER))
 			r = -PDATA_E_FAULT;
 		else
-			r = pdata_super_write(tm->bm->io, sb, i);
+			r = pdata_super_write_buf(tm->bm->io, sb, i, tm->super);
 	}
 	return r;
 }
@@ -419,9 +423,9 @@ static int mark_in_use(struct pdata_tm *tm)
 	if (tm->begun)
 		return 0;
 	tm->last->flags &= ~PDATA_SB_CLEAN;
-	r = pdata_super_write(tm->bm->io, tm->last, true);
+	r = pdata_super_write_buf(tm->bm->io, tm->last, true, tm->super);
 	if (!r)
-		r = pdata_super_write(tm->bm->io, tm->last, false);
+		r = pdata_super_write_buf(tm->bm->io, tm->last, false, tm->super);
 	tm->begun = !r;
 	return r;
 }
@@ -482,8 +486,8 @@ int pdata_tm_mark(struct pdata_tm *tm, struct pdata_super *sb, u32 flags)
 	int r;
 
 	last->flags = (last->flags & ~PDATA_SB_CLEAN) | flags;
-	r = pdata_super_write(tm->bm->io, last, true);
+	r = pdata_super_write_buf(tm->bm->io, last, true, tm->super);
 	if (!r)
-		r = pdata_super_write(tm->bm->io, last, false);
+		r = pdata_super_write_buf(tm->bm->io, last, false, tm->super);
 	return r;
 }
