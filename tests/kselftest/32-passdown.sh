@@ -37,7 +37,9 @@ settled()
 	sleep 0.5
 }
 
-if [ "$(cat /sys/block/vdb/queue/discard_max_bytes 2>/dev/null || echo 0)" = 0 ]; then
+# the longest discard that the disk takes, in sectors
+longest=$(($(cat "/sys/block/$(basename "$(readlink -f $VDB)")/queue/discard_max_bytes") / 512))
+if [ "$longest" = 0 ]; then
 	skip "discards are passed down" "the disk takes none"
 	end_check
 	exit 0
@@ -83,7 +85,7 @@ fio_run --name=trim --filename=$MAP/t2-thin0 --rw=trim --bs=4k --size=16m --dire
 check "16 MiB in discards of 4 KiB" wait_for 10 passed_is $((base + 32768))
 n=$(($(passed_bios) - bios))
 say "4096 discards became $n"
-check_range "become few below" $n 1 256
+check_range "become few below" $n 1 $((32768 / longest + 256))
 check_is "nothing is mapped" "$(mapped 0)" 0
 
 # every other unit, in one
@@ -136,6 +138,9 @@ for fs in ext4 xfs; do
 	base=$(passed)
 	rm $tmp/mnt/file
 	sync -f $tmp/mnt
+	# xfs gives a file's space back in the background
+	must fsfreeze --freeze $tmp/mnt
+	must fsfreeze --unfreeze $tmp/mnt
 	check "$fs -o discard: a removed file's space is in the status within 2 s" \
 		wait_for 2 used_data_below $((used - 900))
 	check "$fs: it was passed down" wait_for 5 eval '[ $(passed) -ge $((base + 110000)) ]'

@@ -24,7 +24,7 @@ parts()
 {
 	dm_make "$1-meta" "0 16384 linear $VDA $((200 * 2048 + $2 * 16384))" &&
 		dd if=/dev/zero of="$MAP/$1-meta" bs=4k count=1 oflag=direct status=none &&
-		dm_make "$1-data" "0 262144 linear $VDB $((3072 * 2048 + $2 * 262144))"
+		dm_make "$1-data" "0 262144 linear $VDB $(((2048 + $2 * 1024) * 2048))"
 }
 
 # used NAME: blocks of data
@@ -176,30 +176,33 @@ check "what is freed above is freed below" wait_for 10 less_mapped
 
 # the pool below runs full
 must remove_dm t2-upper
-must thin_close 11
-must thin_close 10
-must msg "delete 10"
-must msg "delete 11"
-must thin_make 10 8
-must thin_make 11 2048
-must pool_at t2-upper $MAP/t2-thin10 $MAP/t2-thin11
+must dmsetup message t2-p2 0 "create_thin 10"
+must dmsetup message t2-p2 0 "create_thin 11"
+must thin_at t2-p2-thin10 t2-p2 10 8
+must thin_at t2-p2-thin11 t2-p2 11 512
+must pool_at t2-upper $MAP/t2-p2-thin10 $MAP/t2-p2-thin11
 must dmsetup message t2-upper 0 "create_thin 0"
-must thin_at t2-high t2-upper 0 2048
+must thin_at t2-high t2-upper 0 512
 must blkop $MAP/t2-high write 0 4m 41 sync
-blkop $MAP/t2-high write 16m 1100m 42 sync &
+blkop $MAP/t2-high write 16m 160m 42 sync &
 job=$!
-check "the pool below runs full" wait_for 120 mode_is out_of_data_space
+below_is()
+{
+	[[ $(dmsetup status --noflush t2-p2) = *" $1 "* ]]
+}
+check "the pool below runs full" wait_for 60 below_is out_of_data_space
 check "the one above is read-write" eval '[[ $(dmsetup status --noflush t2-upper) = *" rw "* ]]'
 sleep 1
 check "the write waits" kill -0 $job
-data_mib=1536
-must dm_reload t2-data "0 $((data_mib * 2048)) linear $VDB 0"
-must dm_reload t2-pool "$(pool_table)"
+must dm_reload t2-p2-data "0 524288 linear $VDB $((4096 * 2048))"
+must dm_reload t2-p2 "0 524288 thin-pool2 $MAP/t2-p2-meta $MAP/t2-p2-data 128 0"
 check "growth below lets it go" wait $job
-check "the data is there" blkop $MAP/t2-high check 0 4m 41 check 16m 64m 42 check 1000m 116m 42
+check "the data is there" blkop $MAP/t2-high check 0 4m 41 check 16m 160m 42
 must remove_dm t2-high
 must remove_dm t2-upper
-check "thin2_check of a pool on thins" thin2_check -q $MAP/t2-thin10
+check "thin2_check of a pool on thins" thin2_check -q $MAP/t2-p2-thin10
+must remove_dm t2-p2-thin10
+must remove_dm t2-p2-thin11
 for i in 1 2 3; do
 	must remove_dm t2-p$i-thin
 	must remove_dm t2-p$i

