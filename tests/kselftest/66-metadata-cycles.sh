@@ -3,5 +3,5 @@
 # timeout: 400
 #
 # The test of that name in long/, with fewer of them.
-CYCLES=${CYCLES:-10}
+CYCLES=${CYCLES:-4}
 . "$(dirname "$0")/long/30-metadata-cycles.sh"

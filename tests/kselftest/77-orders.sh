@@ -117,6 +117,24 @@ done
 check "the thin at rest is as it was" on 6 check 0 8m 6
 check_range "only what is there takes space" "$(used_data)" 128 $(((3 * 24 + 8) * 16 + 32))
 
+# messages to a suspended pool, and thins that go meanwhile
+must dmsetup suspend t2-pool
+check "a suspended pool: a thin is closed" thin_close 6
+check "one is made" msg "create_thin 8"
+check "a snapshot" msg "create_snap 9 6"
+check "of an active one, too" msg "create_snap 12 0"
+check "deleted" msg "delete 8"
+check "the transaction id" msg "set_transaction_id 0 5"
+check_fails "no table of a thin is loaded" "" \
+	dmsetup reload t2-thin1 --table "0 2048 thin2 $POOL 1"
+must dmsetup resume t2-pool
+check "resumed: the thin opens" thin_open 6 64
+check "the snapshots, too" thin_open 9 64
+check "both hold what they should" eval 'on 6 check 0 8m 6 && on 9 check 0 8m 6'
+check_is "the transaction id is there" "$(status | cut -d' ' -f1)" 5
+check "the snapshot of the active one" thin_open 12 256
+check_is "is its equal" "$(on 12 sum 0 24m)" "$(on 0 sum 0 24m)"
+
 # the pool is replaced by force while thins are open
 must dmsetup suspend --noflush --nolockfs t2-pool
 check_fails "a pool's table is not replaced by another target" "" \

@@ -73,7 +73,7 @@ must on 3 write 0 64m 4
 must msg checkpoint
 check "after the thin was deleted it reads the same" eval 'dump $root | diff - $tmp/first'
 check_is "its data is not given to others" "$(sum_of $tmp/first)" "$sum"
-check_range "its space is still in use" "$(used_data)" $((1024 + 70)) 2000
+check_range "its space is still in use" "$(used_data)" $((1024 + 66)) 2000
 
 # a new thin of that id
 must msg "create_thin 1"

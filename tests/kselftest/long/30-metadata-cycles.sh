@@ -72,11 +72,25 @@ goes_on()
 	[[ $(status --noflush) =~ \ (rw|out_of_data_space)\ .*\ -\ [0-9]+\ *$ ]]
 }
 
-must on 900 write 0 1m 1
+events()
+{
+	dmsetup info -c --noheadings -o events t2-pool
+}
+
+more_events()
+{
+	[ "$(events)" -gt "$1" ]
+}
+
+n=$(events)
 for ((cycle = 0; cycle < CYCLES; cycle++)); do
 	fill || { bad="cycle $cycle: does not run full"; break; }
 	goes_on $cycle || { bad="cycle $cycle: full, and mapped I/O fails"; break; }
-	[ $cycle != 0 ] || say "full after $next snapshots of $(total_meta) blocks"
+	if [ $cycle = 0 ]; then
+		say "full after $next snapshots of $(total_meta) blocks"
+		check "metadata below its low water mark is an event" wait_for 5 more_events "$n"
+		check "and in the log" eval "dmesg | grep -q 'low water mark for metadata'"
+	fi
 	if [ $((cycle % 7)) = 6 ]; then
 		# grown with a writer beside it
 		fio_run --name=beside --filename=$MAP/t2-thin900 --offset=2m --size=4m --rw=randwrite \
@@ -99,6 +113,27 @@ check_is "metadata full $CYCLES times" "$bad" ""
 check_is "the last cycle" $cycle "$CYCLES"
 check_is "no check is needed" "$(status | cut -d' ' -f8)" -
 check "the untouched thin holds what it did" on 900 check 0 1m $((CYCLES + 1)) check 1m 1m 1
+
+# and waited for: growth lets go who waits
+fill
+features=()
+must dm_reload t2-pool "$(pool_table)"
+(for i in 1 2 3 4 5 6 7 8 9 10; do scatter || exit 1; done) &
+job=$!
+check "full, and nobody is to get an error" wait_for 60 mode_is out_of_data_space
+sleep 0.7
+check "a write waits for metadata" kill -0 $job
+check "mapped I/O goes on" goes_on "$CYCLES"
+must dmsetup suspend t2-pool
+must dmsetup resume t2-pool
+sleep 0.7
+check "it waits on after a suspend" kill -0 $job
+meta_mib=$((meta_mib + 8))
+must dm_reload t2-meta "0 $((meta_mib * 2048)) linear $VDA 0"
+must dm_reload t2-pool "$(pool_table)"
+check "growth lets it go" wait $job
+check_is "the pool is read-write" "$(pool_mode)" rw
+check_is "still no check is needed" "$(status | cut -d' ' -f8)" -
 sum=$(on 0 sum 0 end)
 must thins_close
 must pool_close
