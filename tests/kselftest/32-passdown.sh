@@ -100,10 +100,11 @@ check "passes down what was mapped" wait_for 10 passed_is $((base + 16384))
 must on 0 write 0 64m 3
 fio --minimal --output=$tmp/fio.w --thread --name=write --filename=$MAP/t2-thin0 --offset=64m \
 	--size=32m --direct=1 --ioengine=libaio --iodepth=8 --rw=randwrite --bsrange=512-32k \
-	--blockalign=512 --time_based --runtime=6 --serialize_overlap=1 --verify=crc32c --verify_fatal=1 &
+	--blockalign=512 --time_based --runtime=6 --serialize_overlap=1 --verify=crc32c \
+	--verify_fatal=1 &
 writer=$!
-check "discards at random beside writes" fio_run --name=trims --filename=$MAP/t2-thin0 --offset=128m \
-	--size=64m --direct=1 --ioengine=libaio --iodepth=8 --rw=randtrim --bsrange=4k-1m \
+check "discards at random beside writes" fio_run --name=trims --filename=$MAP/t2-thin0 \
+	--offset=128m --size=64m --direct=1 --ioengine=libaio --iodepth=8 --rw=randtrim --bsrange=4k-1m \
 	--blockalign=512 --time_based --runtime=4
 check "discards at random of what is written" fio_run --name=mixed --filename=$MAP/t2-thin0 \
 	--offset=192m --size=32m --direct=1 --ioengine=libaio --iodepth=8 --rw=randtrimwrite \

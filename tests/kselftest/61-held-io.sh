@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2086
 #
 # Writes that wait for data space: through reloads, suspends and growth; the
 # time-out; error_if_no_space by a reload; and the events of all that.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck disable=SC2016,SC2086
+# shellcheck disable=SC2015,SC2016,SC2086
 #
 # Thins come and go, tables are swapped, thins and pool are suspended and resumed
 # in every order, while other thins are written and verified.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck disable=SC2086
+# shellcheck disable=SC2046,SC2086,SC2154
 #
 # Queue limits of pool and thin, as dm-thin has them where nothing else is said;
 # what a reload may change.
@@ -13,7 +13,7 @@ q()
 }
 
 limits="max_sectors_kb minimum_io_size optimal_io_size discard_granularity discard_max_bytes
-	logical_block_size physical_block_size write_zeroes_max_bytes rotational fua"
+	logical_block_size rotational"
 
 modprobe dm-thin-pool || v1=no
 must meta_make
@@ -31,15 +31,11 @@ for size in 128 384 6144; do
 	must thins_close
 	must msg "delete 0"
 	must pool_close
-	# shellcheck disable=SC2154
-	check_is "block of $size sectors: optimal I/O of the pool" "$pool_optimal_io_size" $((size * 512))
-	# shellcheck disable=SC2154
+	check_is "block of $size sectors: optimal I/O of the pool" \
+		"$pool_optimal_io_size" $((size * 512))
 	check_is "and of a thin" "$thin_optimal_io_size" $((size * 512))
-	# shellcheck disable=SC2154
 	check_is "a thin discards single units" "$thin_discard_granularity" 4096
-	# shellcheck disable=SC2154
 	check_range "and a lot at a time" $((thin_discard_max_bytes >> 30)) 1 4
-	# shellcheck disable=SC2154
 	check_is "sectors are those of the data device" "$thin_logical_block_size" 512
 	[ "${v1:-}" != no ] || continue
 	must dm_make t2-v1meta "0 131072 linear $VDA $((100 * 2048))"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016,SC2086
 #
 # get_root: the tree of an inactive thin is read on the live device, again and
 # again the same, whatever becomes of the thin.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2086
 # timeout: 400
 #
 # The same random operations on dm-thin (version 1) and here: I/O, messages right
@@ -126,8 +127,8 @@ wrong()
 	11) same_message "no_such_message" ;;
 	esac
 	agree "opening a thin that is not there" \
-		"$(answer dmsetup create t2-none --table "0 2048 thin $MAP/t2-v1pool 4000" | tail -c 20)" \
-		"$(answer dmsetup create t2-none --table "0 2048 thin2 $POOL 4000" | tail -c 20)"
+		"$(answer dmsetup create t2-none --table "0 2048 thin $MAP/t2-v1pool 4000")" \
+		"$(answer dmsetup create t2-none --table "0 2048 thin2 $POOL 4000")"
 }
 
 # step: one of what a pool is told to do
@@ -144,8 +145,8 @@ step()
 		pools suspend --noflush
 		wrong
 		agree "opening a thin on a suspended pool" \
-			"$(dmsetup create t2-none --table "0 2048 thin $MAP/t2-v1pool $some" 2>&1 | tail -n 1)" \
-			"$(dmsetup create t2-none --table "0 2048 thin2 $POOL $some" 2>&1 | tail -n 1)"
+			"$(answer dmsetup create t2-none --table "0 2048 thin $MAP/t2-v1pool $some")" \
+			"$(answer dmsetup create t2-none --table "0 2048 thin2 $POOL $some")"
 		pools resume
 		;;
 	3) thins "$some" suspend && thins "$some" resume ;;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # timeout: 7200
-# shellcheck disable=SC2086
+# shellcheck disable=SC2015,SC2086
 #
 # Sixteen thins written and verified for RUNTIME seconds (600), while snapshots
 # are taken, written, compared and deleted, ranges discarded, thins, data and
@@ -22,8 +22,8 @@ sizes=(4k-4k 512-16k 4k-128k 8k-8k)
 jobs=()
 for ((id = 0; id < 16; id++)); do
 	must thin_make $id 64
-	fio --minimal --output=$tmp/fio.$id --thread --name=c$id --filename=$MAP/t2-thin$id --size=16m \
-		--direct=1 --ioengine=libaio --iodepth=4 --rw=randwrite --bsrange=${sizes[id % 4]} \
+	fio --minimal --output=$tmp/fio.$id --thread --name=c$id --filename=$MAP/t2-thin$id \
+		--size=16m --direct=1 --ioengine=libaio --iodepth=4 --rw=randwrite --bsrange=${sizes[id % 4]} \
 		--blockalign=512 --time_based --runtime=$RUNTIME --fsync=$((16 << id % 4)) \
 		--randseed=$((SEED + id)) --serialize_overlap=1 --verify=crc32c --verify_fatal=1 &
 	jobs[id]=$!
@@ -45,7 +45,8 @@ take_snap()
 	snap $n $id || { fails "snapshot of $id"; return; }
 	snaps+=("$n")
 	[ $((RANDOM % 3)) = 0 ] || return 0
-	thin_open $n 64 && sum=$(on $n sum 0 16m) && sleep 0.2 && [ "$sum" = "$(on $n sum 0 16m)" ] &&
+	thin_open $n 64 && sum=$(on $n sum 0 16m) && sleep 0.2 &&
+		[ "$sum" = "$(on $n sum 0 16m)" ] &&
 		on $n write 8k 1m $n discard 2m 1m check 8k 1m $n zero 2m 1m &&
 		thin_close $n || fails "snapshot $n of $id, opened"
 }

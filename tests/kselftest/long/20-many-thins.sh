@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # timeout: 1800
-# shellcheck disable=SC2016
+# shellcheck disable=SC2015,SC2016,SC2017,SC2086,SC2206
 #
 # COUNT (1000) thins, and as many snapshots each of the one before, on 8 MiB of
 # metadata: all active at a time, all readable, deleted again without a trace.

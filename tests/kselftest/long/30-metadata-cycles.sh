@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2015,SC2016,SC2086,SC2206
 # timeout: 1800
 #
 # Metadata is filled CYCLES (100) times, with snapshots and small writes at random
@@ -87,7 +88,7 @@ for ((cycle = 0; cycle < CYCLES; cycle++)); do
 	fill || { bad="cycle $cycle: does not run full"; break; }
 	goes_on $cycle || { bad="cycle $cycle: full, and mapped I/O fails"; break; }
 	if [ $cycle = 0 ]; then
-		say "full after $next snapshots of $(total_meta) blocks"
+		say "full after $next snapshots with $(used_meta) of $(total_meta) blocks"
 		check "metadata below its low water mark is an event" wait_for 5 more_events "$n"
 		check "and in the log" eval "dmesg | grep -q 'low water mark for metadata'"
 	fi
