@@ -8,7 +8,7 @@ C ?=
 PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
-.PHONY: help module module-matrix user check check-crash check-debug check-debug-short \
+.PHONY: help module module-matrix user check check-long check-crash check-debug check-debug-short \
 	check-mutations demo bench bench-core bench-repair fuzz tidy install clean setup
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make user           the tools and the userspace tests'
 	@echo 'make check          everything: build matrix, userspace tests, fuzzers for a'
 	@echo '                    moment, tests on real kernels; ends in "N passed, N failed"'
+	@echo 'make check-long     tests of many minutes each on a real kernel (RUNTIME=seconds)'
 	@echo 'make check-crash    10^6 crashes and all short sequences of operations, in userspace,'
 	@echo '                    and 100 times kill -9 of a machine; about a quarter of an hour'
 	@echo 'make check-debug    the kernel tests on a kernel with KASAN, lockdep, kmemleak and'
@@ -53,6 +54,12 @@ user:
 
 check:
 	@tests/vm/check.sh
+
+check-long:
+	@tests/vm/setup.sh base vm612
+	$(MAKE) -C tools all
+	@tests/vm/build-module.sh 6.12 W=1
+	@tests/vm/kernel-tests.sh -t 7200 6.12 -- tests/kselftest/long/[0-9]*.sh
 
 check-crash:
 	@tests/vm/setup.sh base uml

@@ -16,6 +16,8 @@
  *	sum OFFSET LENGTH		print a checksum
  *	same FILE			compare all of it with another device or file
  *	random SEED COUNT FILE		COUNT random operations, done to FILE too
+ *	grain BYTES			of random: a multiple of this only, no zeroout
+ *	dev DEVICE			go on with another device
  *
  * Offsets and lengths are bytes, with a suffix k, m or g. "end" is the length
  * up to the end. Direct I/O. Exit status: 0; 1 for a failed check or operation,
@@ -42,6 +44,7 @@ struct dev {
 
 static uint8_t *buf, *buf2;
 static uint64_t bs = CHUNK;
+static uint64_t min_grain;
 
 __attribute__((noreturn, format(printf, 1, 2)))
 static void fail(const char *fmt, ...)
@@ -231,6 +234,10 @@ static void do_random(const struct dev *d, uint64_t seed, uint64_t count, const 
 		max = rnd(8) ? 64 << 10 : CHUNK;
 		if (what < 3)
 			grain = 64 << 10;
+		if (grain < min_grain)
+			grain = min_grain;
+		if (max < grain)
+			max = grain;
 		offset = rnd(size / grain) * grain;
 		len = (1 + rnd(max / grain)) * grain;
 		len = min_u64(len, size - offset);
@@ -240,7 +247,7 @@ static void do_random(const struct dev *d, uint64_t seed, uint64_t count, const 
 				continue;
 			do_range(d, BLKDISCARD, "discard", offset, len);
 			do_range(&other, BLKDISCARD, "discard", offset, len);
-		} else if (what < 5) {
+		} else if (what < 5 && !min_grain) {
 			do_range(d, BLKZEROOUT, "zeroout", offset, len);
 			do_range(&other, BLKZEROOUT, "zeroout", offset, len);
 		} else {
@@ -300,6 +307,10 @@ static int command(const struct dev *d, int argc, char **argv)
 		bs = a;
 		return bs && bs <= CHUNK && bs % 512 == 0 ? 2 : 0;
 	}
+	if (!strcmp(c, "grain")) {
+		min_grain = a;
+		return a && a % 4096 == 0 && a <= CHUNK ? 2 : 0;
+	}
 	if (argc < 3)
 		return 0;
 	b = number(d, argv[2], a);
@@ -345,6 +356,12 @@ int main(int argc, char **argv)
 		fail("no memory");
 	d = open_dev(argv[1], ro ? O_RDONLY : O_RDWR);
 	for (; i < argc; i += n) {
+		if (!strcmp(argv[i], "dev") && i + 1 < argc) {
+			close(d.fd);
+			d = open_dev(argv[i + 1], ro ? O_RDONLY : O_RDWR);
+			n = 2;
+			continue;
+		}
 		n = command(&d, argc - i, argv + i);
 		if (!n) {
 			fprintf(stderr, "wrong command: %s\n", argv[i]);

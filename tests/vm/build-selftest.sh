@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Builds what the tests of tests/kselftest need: blkop, logreplay, killwork, failnth,
-# allocfail, memhog, damage, mkpool and spoil, and for one kernel the module of
+# Builds what the tests of tests/kselftest need: blkop, dmop, logreplay, killwork,
+# failnth, allocfail, memhog, damage, mkpool and spoil, and for one kernel the module of
 # tests/kselftest/modules, into build/selftest and build/selftest/KERNEL.  Any
 # warning is a failure.
 #
@@ -43,6 +43,7 @@ in_core()
 }
 
 program blkop "$TOP/tests/kselftest/blkop.c"
+program dmop "$TOP/tests/bench/dmop.c"
 program logreplay "$TOP"/tests/kselftest/logreplay/*.c -ldevmapper
 program killwork "$TOP"/tests/kselftest/kill/*.c "$TOP/tests/kselftest/logreplay/dm.c" -ldevmapper
 program failnth "$TOP/tests/kselftest/failnth.c"

@@ -8,7 +8,9 @@
 # Kernels: 6.1, 6.12, uml, uml-debug; default 6.1 6.12.  TEST: scripts instead of
 # all of tests/kselftest/[0-9]*.sh, of which "# kernels: NAME..." keeps some to
 # these.  Results go to build/vm/KERNEL/*.tap, the last line
-# is "N passed, N failed".  PARAMETERs are the kernel's.  The module must have been built (build-module.sh).
+# is "N passed, N failed".  PARAMETERs are the kernel's.  The module must have been
+# built (build-module.sh).  SEED, SEEDS, ROUNDS, CYCLES, COUNT and RUNTIME are handed
+# on to the tests.
 set -eu
 
 . "$(dirname "$0")/lib.sh"
@@ -48,6 +50,11 @@ wanted()
 	[ -z "$on" ] || [[ " $on " == *" $1 "* ]]
 }
 
+given=()
+for v in SEED SEEDS ROUNDS CYCLES COUNT RUNTIME; do
+	[ -z "${!v:-}" ] || given+=(-e "$v=${!v}")
+done
+
 all=("${tests[@]}")
 taps=()
 for k in "${kernels[@]}"; do
@@ -66,7 +73,8 @@ for k in "${kernels[@]}"; do
 	say "$k: ${#tests[@]} scripts"
 	rc=0
 	"$TOP/tests/vm/run.sh" -k "$k" -t "$seconds" -d "$out/disk-a" -d "$out/disk-b" \
-		${params[@]+"${params[@]}"} -o "$out" -- "$TOP/tests/vm/guest-tests.sh" "${tests[@]}" || rc=$?
+		${params[@]+"${params[@]}"} ${given[@]+"${given[@]}"} -o "$out" -- \
+		"$TOP/tests/vm/guest-tests.sh" "${tests[@]}" || rc=$?
 	rm -f "$out"/disk-[ab]
 	{
 		echo "1..1"

@@ -1,0 +1,7 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# timeout: 400
+#
+# The test of that name in long/, with fewer of them.
+COUNT=${COUNT:-150}
+. "$(dirname "$0")/long/20-many-thins.sh"
