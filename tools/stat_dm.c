@@ -27,7 +27,15 @@ struct live_pool {
 struct live {
 	struct live_pool *pools;
 	unsigned int nr_pools;
-	bool latency;
+	char **names;		/* asked for; none: all */
+	unsigned int nr_names;
+};
+
+/* A device with one target. */
+struct device {
+	const struct dm_names *n;
+	const char *target;
+	const char *table;
 };
 
 /* ---- ioctls ---- */
@@ -112,14 +120,14 @@ static bool compat_loaded(void)
 
 /* ---- which pools ---- */
 
-static bool wanted(const char *name, char **names, unsigned int nr)
+static bool wanted(const struct live *live, const char *name)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr; i++)
-		if (!strcmp(names[i], name))
+	for (i = 0; i < live->nr_names; i++)
+		if (!strcmp(live->names[i], name))
 			return true;
-	return !nr;
+	return !live->nr_names;
 }
 
 static void add_pool(struct live *live, const struct dm_names *n)
@@ -133,16 +141,13 @@ static void add_pool(struct live *live, const struct dm_names *n)
 	snprintf(p->dev, sizeof(p->dev), "%u:%u", major(n->dev), minor(n->dev));
 }
 
-/* Calls @fn for each device with its target and its table. */
-static int for_each_device(struct live *live, char **names, unsigned int nr,
-			   int (*fn)(struct live *live, const struct dm_names *n,
-				     const char *target, const char *table, char **names,
-				     unsigned int nr))
+static int for_each_device(struct live *live,
+			   int (*fn)(struct live *live, const struct device *d))
 {
 	struct dm_task *task = dm_run(DM_DEVICE_LIST, NULL);
+	char target[DM_MAX_TYPE_NAME], *table;
+	struct device d = { .target = target };
 	const struct dm_names *n;
-	char target[DM_MAX_TYPE_NAME];
-	char *table;
 	int r = 0;
 
 	if (!task) {
@@ -152,9 +157,11 @@ static int for_each_device(struct live *live, char **names, unsigned int nr,
 	n = dm_task_get_names(task);
 	while (n && n->dev) {
 		table = dm_line(DM_DEVICE_TABLE, n->name, target, sizeof(target));
+		d.n = n;
+		d.table = table;
 		/* else it is gone already, or has no table, or several targets */
 		if (table)
-			r = fn(live, n, target, table, names, nr);
+			r = fn(live, &d);
 		free(table);
 		if (r || !n->next)
 			break;
@@ -164,12 +171,13 @@ static int for_each_device(struct live *live, char **names, unsigned int nr,
 	return r;
 }
 
-static int find_pool(struct live *live, const struct dm_names *n, const char *target,
-		     const char *table, char **names, unsigned int nr)
+static int find_pool(struct live *live, const struct device *d)
 {
-	if (!strcmp(target, "thin-pool2") || (!strcmp(target, "thin-pool") && compat_loaded()))
-		if (wanted(n->name, names, nr))
-			add_pool(live, n);
+	if (!wanted(live, d->n->name))
+		return 0;
+	if (!strcmp(d->target, "thin-pool2") ||
+	    (!strcmp(d->target, "thin-pool") && compat_loaded()))
+		add_pool(live, d->n);
 	return 0;
 }
 
@@ -182,7 +190,8 @@ static int count_thin(struct live_pool *p, const char *name)
 	char *answer, *end;
 	unsigned int i, len;
 
-	len = snprintf(message, sizeof(message), "@stats_create - /1 2 precise_timestamps histogram:");
+	len = snprintf(message, sizeof(message),
+		       "@stats_create - /1 2 precise_timestamps histogram:");
 	for (i = 0; i < LATENCY_BINS - 1; i++)
 		len += snprintf(message + len, sizeof(message) - len, "%s%llu", i ? "," : "",
 				latency_bounds[i]);
@@ -201,18 +210,17 @@ static int count_thin(struct live_pool *p, const char *name)
 }
 
 /* A thin's table begins with its pool. */
-static int find_thin(struct live *live, const struct dm_names *n, const char *target,
-		     const char *table, char **names, unsigned int nr)
+static int find_thin(struct live *live, const struct device *d)
 {
 	unsigned int i;
 	size_t len;
 
-	if (strcmp(target, "thin2") && strcmp(target, "thin"))
+	if (strcmp(d->target, "thin2") && strcmp(d->target, "thin"))
 		return 0;
 	for (i = 0; i < live->nr_pools; i++) {
 		len = strlen(live->pools[i].dev);
-		if (!strncmp(table, live->pools[i].dev, len) && table[len] == ' ')
-			return count_thin(&live->pools[i], n->name);
+		if (!strncmp(d->table, live->pools[i].dev, len) && d->table[len] == ' ')
+			return count_thin(&live->pools[i], d->n->name);
 	}
 	return 0;
 }
@@ -311,16 +319,16 @@ int live_sample(struct live *live, struct sample *s, FILE *raw)
 
 /* ---- begin and end ---- */
 
-static bool have_all(const struct live *live, char **names, unsigned int nr)
+static bool have_all(const struct live *live)
 {
 	unsigned int i, k;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < live->nr_names; i++) {
 		for (k = 0; k < live->nr_pools; k++)
-			if (!strcmp(live->pools[k].name, names[i]))
+			if (!strcmp(live->pools[k].name, live->names[i]))
 				break;
 		if (k == live->nr_pools) {
-			tool_err("%s: no active thin-pool2 of that name", names[i]);
+			tool_err("%s: no active thin-pool2 of that name", live->names[i]);
 			return false;
 		}
 	}
@@ -332,9 +340,10 @@ struct live *live_open(char **names, unsigned int nr, bool latency)
 	struct live *live = tool_alloc(sizeof(*live));
 
 	dm_log_with_errno_init(dm_log_nothing);
-	live->latency = latency;
-	if (!for_each_device(live, names, nr, find_pool) && have_all(live, names, nr) &&
-	    (!latency || !for_each_device(live, NULL, 0, find_thin)))
+	live->names = names;
+	live->nr_names = nr;
+	if (!for_each_device(live, find_pool) && have_all(live) &&
+	    (!latency || !for_each_device(live, find_thin)))
 		return live;
 	live_close(live);
 	return NULL;

@@ -3,7 +3,7 @@
 #include "poolstat.h"
 
 #include <signal.h>
-#include <unistd.h>
+#include <time.h>
 
 enum {
 	OPT_JSON = 256,
@@ -29,6 +29,7 @@ struct stat_run {
 	const char *replay;
 	FILE *file;		/* of replay */
 	struct live *live;
+	sigset_t signals;	/* that end it */
 };
 
 static const struct option options[] = {
@@ -57,22 +58,26 @@ static const char usage_text[] =
 	"      --replay FILE      report what --raw wrote, at once\n"
 	"  -V, --version\n";
 
-static volatile sig_atomic_t ended;
-
-static void on_signal(int nr)
+/*
+ * What dm-stats counts must be ended, so these wait until they are asked for; a
+ * closed pipe is an error of writing.
+ */
+static void block_signals(sigset_t *set)
 {
-	ended = 1;
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	sigprocmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
 }
 
-/* Without SA_RESTART, so that a sleep ends; what dm-stats counts is ended then. */
-static void catch_signals(void)
+/* Until the interval is over: false; or one of the signals comes: true. */
+static bool wait_or_end(const struct stat_run *st)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct timespec ts = { .tv_sec = st->interval };
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	sigaction(SIGPIPE, &sa, NULL);
+	return !st->replay && sigtimedwait(&st->signals, NULL, &ts) > 0;
 }
 
 static bool parse_option(struct stat_run *st, int opt, int *status)
@@ -167,12 +172,12 @@ static int report_rates(struct stat_run *st)
 {
 	struct sample old, new;
 	int r = next_sample(st, &old);
+	bool end = false;
 	u64 n = 0;
 
-	while (r > 0 && !ended && written()) {
-		if (!st->replay)
-			sleep(st->interval);
-		/* A last report of less than an interval, as after ^C of "ping". */
+	while (r > 0 && !end && written()) {
+		/* A last report of less than an interval comes after a signal. */
+		end = wait_or_end(st);
 		r = next_sample(st, &new);
 		if (r <= 0)
 			break;
@@ -209,7 +214,7 @@ static int run(struct stat_run *st)
 		if (!st->file)
 			tool_err("%s: %s", st->replay, strerror(errno));
 	} else {
-		catch_signals();
+		block_signals(&st->signals);
 		st->live = live_open(st->names, st->nr_names, st->latency);
 	}
 	if (st->file || st->live)
