@@ -141,36 +141,6 @@ static void add_pool(struct live *live, const struct dm_names *n)
 	snprintf(p->dev, sizeof(p->dev), "%u:%u", major(n->dev), minor(n->dev));
 }
 
-static int for_each_device(struct live *live,
-			   int (*fn)(struct live *live, const struct device *d))
-{
-	struct dm_task *task = dm_run(DM_DEVICE_LIST, NULL);
-	char target[DM_MAX_TYPE_NAME], *table;
-	struct device d = { .target = target };
-	const struct dm_names *n;
-	int r = 0;
-
-	if (!task) {
-		tool_err("cannot list the device-mapper's devices: %s", strerror(errno));
-		return -EIO;
-	}
-	n = dm_task_get_names(task);
-	while (n && n->dev) {
-		table = dm_line(DM_DEVICE_TABLE, n->name, target, sizeof(target));
-		d.n = n;
-		d.table = table;
-		/* else it is gone already, or has no table, or several targets */
-		if (table)
-			r = fn(live, &d);
-		free(table);
-		if (r || !n->next)
-			break;
-		n = (const struct dm_names *)((const char *)n + n->next);
-	}
-	dm_task_destroy(task);
-	return r;
-}
-
 static int find_pool(struct live *live, const struct device *d)
 {
 	if (!wanted(live, d->n->name))
@@ -223,6 +193,36 @@ static int find_thin(struct live *live, const struct device *d)
 			return count_thin(&live->pools[i], d->n->name);
 	}
 	return 0;
+}
+
+/* Finds all pools, or all thins of those that were found. */
+static int find(struct live *live, bool thins)
+{
+	struct dm_task *task = dm_run(DM_DEVICE_LIST, NULL);
+	char target[DM_MAX_TYPE_NAME], *table;
+	struct device d = { .target = target };
+	const struct dm_names *n;
+	int r = 0;
+
+	if (!task) {
+		tool_err("cannot list the device-mapper's devices: %s", strerror(errno));
+		return -EIO;
+	}
+	n = dm_task_get_names(task);
+	while (n && n->dev) {
+		table = dm_line(DM_DEVICE_TABLE, n->name, target, sizeof(target));
+		d.n = n;
+		d.table = table;
+		/* else it is gone already, or has no table, or several targets */
+		if (table)
+			r = thins ? find_thin(live, &d) : find_pool(live, &d);
+		free(table);
+		if (r || !n->next)
+			break;
+		n = (const struct dm_names *)((const char *)n + n->next);
+	}
+	dm_task_destroy(task);
+	return r;
 }
 
 static int sample_thin(struct pool_sample *p, const struct live_thin *t, FILE *raw)
@@ -342,8 +342,7 @@ struct live *live_open(char **names, unsigned int nr, bool latency)
 	dm_log_with_errno_init(dm_log_nothing);
 	live->names = names;
 	live->nr_names = nr;
-	if (!for_each_device(live, find_pool) && have_all(live) &&
-	    (!latency || !for_each_device(live, find_thin)))
+	if (!find(live, false) && have_all(live) && (!latency || !find(live, true)))
 		return live;
 	live_close(live);
 	return NULL;
