@@ -159,6 +159,7 @@ static int count_thin(struct live_pool *p, const char *name)
 	struct live_thin *t;
 	char *answer, *end;
 	unsigned int i, len;
+	int r;
 
 	len = snprintf(message, sizeof(message),
 		       "@stats_create - /1 2 precise_timestamps histogram:");
@@ -175,8 +176,11 @@ static int count_thin(struct live_pool *p, const char *name)
 	t = &p->thins[p->nr_thins++];
 	t->name = tool_strdup(name);
 	t->region = strtoul(answer, &end, 10);
+	if (end == answer)
+		tool_err("%s: dm-stats answered '%s' in place of a number", name, answer);
+	r = end == answer ? -EINVAL : 0;
 	free(answer);
-	return 0;
+	return r;
 }
 
 /* A thin's table begins with its pool. */
