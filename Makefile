@@ -9,7 +9,8 @@ PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
 .PHONY: help module module-matrix user check check-long check-crash check-debug check-debug-short \
-	check-mutations demo bench bench-core bench-repair fuzz tidy install clean setup
+	check-mutations check-deb check-graft check-boot deb demo bench bench-core bench-repair \
+	fuzz tidy install uninstall clean setup
 
 help:
 	@echo 'make module         the kernel module, for the newest kernel headers installed'
@@ -32,6 +33,11 @@ help:
 	@echo 'make fuzz SECS=n    the fuzzers, each for n seconds'
 	@echo 'make tidy           checkpatch and sparse'
 	@echo 'make install        module and tools (DESTDIR=..., PREFIX=...)'
+	@echo 'make uninstall      the tools again'
+	@echo 'make deb            Debian packages, in build/deb'
+	@echo 'make check-deb      installs and removes them in Debian 12 and 13, in a folder'
+	@echo 'make check-graft    the module inside a 7.x kernel source tree, =m and =y'
+	@echo 'make check-boot     a Debian on a thin volume boots, after a power cut too'
 	@echo 'make setup          fetch and install what the above needs (they do it themselves)'
 	@echo 'make clean          remove what was built'
 
@@ -104,6 +110,24 @@ tidy:
 install:
 	@tests/vm/build-module.sh --install installed
 	$(MAKE) -C tools install
+
+uninstall:
+	$(MAKE) -C tools uninstall
+
+deb:
+	@tests/vm/setup.sh deb
+	@packaging/build-deb.sh
+
+check-deb: deb
+	@tests/packages/check-deb.sh
+
+check-graft:
+	@tests/vm/setup.sh uml
+	@tests/packages/check-graft.sh
+
+check-boot: deb
+	@tests/vm/setup.sh vm61
+	@tests/vm/boot.sh
 
 clean:
 	rm -rf build

@@ -285,6 +285,12 @@ void json_u64(struct json *j, const char *key, u64 value)
 	fprintf(j->f, "%llu", value);
 }
 
+void json_number(struct json *j, const char *key, const char *text)
+{
+	json_key(j, key);
+	fputs(text, j->f);
+}
+
 void json_bool(struct json *j, const char *key, bool value)
 {
 	json_key(j, key);

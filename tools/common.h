@@ -107,6 +107,8 @@ void json_array(struct json *j, const char *key);
 void json_array_end(struct json *j);
 void json_u64(struct json *j, const char *key, u64 value);
 void json_bool(struct json *j, const char *key, bool value);
+/* @text is a number as JSON has them. */
+void json_number(struct json *j, const char *key, const char *text);
 void json_string(struct json *j, const char *key, const char *value);
 /* An array's element in one line, in JSON already. */
 void __printf(2, 3) json_line(struct json *j, const char *fmt, ...);

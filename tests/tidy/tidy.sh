@@ -20,13 +20,14 @@ GIT_DIR=/nonexistent "$checkpatch" --root="$CACHE/src/linux" --no-summary --stri
 	--ignore LINUX_VERSION_CODE -f "${files[@]}" || rc=1
 
 say "SPDX lines"
-git ls-files -co --exclude-standard -z -- . ':!tests/fuzz/corpus' | xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0-only' |
+git ls-files -co --exclude-standard -z -- . ':!tests/fuzz/corpus' \
+	':!packaging/debian/changelog' ':!packaging/debian/source/format' | xargs -0 grep -L 'SPDX-License-Identifier: GPL-2.0-only' |
 	grep . && rc=1
 
 say "sparse"
 "$TOP/tests/vm/build-module.sh" 6.1 W=1 C=2 || rc=1
 
-mapfile -t files < <(grep -rlE '^#!/bin/(ba)?sh' .ci tests tools packaging 2>/dev/null | sort)
+mapfile -t files < <(grep -rlE '^#!/bin/(ba)?sh' .ci scripts tests tools packaging 2>/dev/null | sort)
 say "shellcheck: ${#files[@]} files"
 shellcheck -x "${files[@]}" || rc=1
 exit $rc

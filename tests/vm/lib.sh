@@ -108,3 +108,17 @@ k_need()
 	k_release "$1" >/dev/null ||
 		die "kernel $1 is not here: run tests/vm/setup.sh $(k_stage "$1")"
 }
+
+# debian_mirror: the Debian archive that this machine's own apt uses
+debian_mirror()
+{
+	local codename uri
+	# shellcheck disable=SC1091
+	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	# shellcheck disable=SC2016
+	uri=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' \
+			'Created-By: Packages' |
+		awk -v c="$codename" '$1 == c && $2 == "main" { print $3; exit }')
+	[ -n "$uri" ] || die "no '$codename main' among the apt sources of this machine"
+	echo "$uri"
+}

@@ -7,12 +7,13 @@
 # is not changed.  What is there already is left alone, so a second run is
 # quick.
 #
-#   setup.sh [base|bench|vm61|vm612|uml|uml-debug|src|all]...     (default: all)
+#   setup.sh [base|bench|vm61|vm612|uml|uml-debug|src|deb|all]...     (default: all)
 #
 # base   compilers, libraries and tools for the module and userspace
 # bench  base, and what the benchmarks use
 # vm61   base, and what boots Debian's 6.1 kernel under QEMU
 # vm612  vm61, and the 6.12 kernel of the backports
+# deb    base, and what builds, looks at and tries Debian packages (not in all)
 # src    base, and an unpacked 7.x kernel source (checkpatch)
 # uml    src, and a user-mode Linux built from it (about 5 minutes)
 # uml-debug  the same with KASAN, lockdep and more (about 10 minutes; not in all)
@@ -28,6 +29,8 @@ bench_packages='valgrind thin-provisioning-tools fio dmsetup linux-perf'
 vm61_packages='qemu-system-x86 linux-image-amd64 linux-headers-amd64
 	busybox-static fio lvm2 dmsetup thin-provisioning-tools e2fsprogs
 	xfsprogs util-linux'
+
+deb_packages='debhelper dh-dkms dpkg-dev lintian mmdebstrap'
 
 # 7.x source: newest linux-source package of this suite.
 source_suite=sid
@@ -123,11 +126,7 @@ suite_update()
 	[ -n "$apt_updated" ] || retry apt update ||
 		die "apt-get update failed: is the package mirror reachable?"
 	apt_updated=1
-	# shellcheck disable=SC2016
-	uri=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' \
-			'Created-By: Packages' |
-		awk -v c="$codename" '$1 == c && $2 == "main" { print $3; exit }')
-	[ -n "$uri" ] || die "no '$codename main' among the apt sources of this machine"
+	uri=$(debian_mirror)
 	mkdir -p "$dir"
 	[ ! -e "$debian_keys" ] || keyring="[signed-by=$debian_keys] "
 	echo "deb $keyring$uri $suite main" >"$dir/sources.list"
@@ -181,6 +180,18 @@ have_bench()
 {
 	# shellcheck disable=SC2086
 	[ -z "$(missing_packages $base_packages $bench_packages)" ]
+}
+
+stage_deb()
+{
+	# shellcheck disable=SC2086
+	install_packages $base_packages $deb_packages
+}
+
+have_deb()
+{
+	# shellcheck disable=SC2086
+	[ -z "$(missing_packages $base_packages $deb_packages)" ]
 }
 
 stage_vm61()
@@ -339,8 +350,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 todo=()
 for stage in "$@"; do
 	case $stage in
-	base | bench | vm61 | vm612 | src | uml | uml-debug | all) ;;
-	*) die "usage: setup.sh [base|bench|vm61|vm612|src|uml|uml-debug|all]..." ;;
+	base | bench | vm61 | vm612 | src | deb | uml | uml-debug | all) ;;
+	*) die "usage: setup.sh [base|bench|vm61|vm612|src|deb|uml|uml-debug|all]..." ;;
 	esac
 	"have_$stage" || todo+=("$stage")
 done
