@@ -8,8 +8,8 @@ C ?=
 PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
-.PHONY: help module module-matrix user check check-crash check-debug check-debug-short \
-	check-mutations demo bench bench-core fuzz tidy install clean setup
+.PHONY: help module module-matrix user check check-crash check-long check-debug \
+	check-debug-short check-mutations demo bench bench-core fuzz tidy install clean setup
 
 help:
 	@echo 'make module         the kernel module, for the newest kernel headers installed'
@@ -21,6 +21,7 @@ help:
 	@echo '                    moment, tests on real kernels; ends in "N passed, N failed"'
 	@echo 'make check-crash    10^6 crashes and all short sequences of operations, in userspace,'
 	@echo '                    and 100 times kill -9 of a machine; about a quarter of an hour'
+	@echo 'make check-long     kernel tests that take minutes: failing devices at random, swap'
 	@echo 'make check-debug    the kernel tests on a kernel with KASAN, lockdep, kmemleak and'
 	@echo '                    failing allocations; hours (check-debug-short: one at most)'
 	@echo 'make check-mutations  rules are broken one at a time: does a test notice?'
@@ -59,6 +60,12 @@ check-crash:
 	$(MAKE) -C tools all
 	@tests/vm/build-module.sh uml
 	@KILLS=$${KILLS:-100} tests/vm/kill.sh
+
+check-long:
+	@tests/vm/setup.sh vm612
+	$(MAKE) -C tools all
+	@tests/vm/build-module.sh 6.12
+	@tests/vm/kernel-tests.sh -t 7200 6.12 -- tests/kselftest/long/*.sh
 
 check-debug check-debug-short:
 	@tests/vm/setup.sh vm61 uml-debug
