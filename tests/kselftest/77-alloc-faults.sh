@@ -140,7 +140,7 @@ data_mib=256
 must meta_make
 must data_make
 check "each allocation of a message, table load, suspend and resume fails once" \
-	allocfail $META $DATA || exit 1
+	allocfail $META $DATA || { pool_down; exit 1; }
 check "thin2_check finds nothing wrong afterwards" meta_check
 must pool_open
 must thin_make 0 $thin_mib

@@ -104,7 +104,8 @@ static void write_some(void)
 	int fd = dm_open(THIN);
 
 	memset(buf, ++writes, SMALL);
-	if (pwrite(fd, buf, SMALL, KEPT + writes % 2048 * 2 * SMALL) != (ssize_t)SMALL)
+	/* the second half of it, in pieces that do not touch */
+	if (pwrite(fd, buf, SMALL, KEPT + writes % 128 * 2 * SMALL) != (ssize_t)SMALL)
 		fail("write: %s", strerror(errno));
 	close(fd);
 }
