@@ -230,10 +230,6 @@ static const struct operation ops[] = {
 	{ .what = "create_snap", .dirty = true, .text = "create_snap 20 0", .back = "delete 20" },
 	{ .what = "delete", .dirty = true, .prepare = "create_snap 20 0", .text = "delete 20" },
 	{ .what = "checkpoint", .dirty = true, .text = "checkpoint" },
-	{ .what = "reserve_metadata_snap", .dirty = true, .text = "reserve_metadata_snap",
-	  .back = "release_metadata_snap" },
-	{ .what = "release_metadata_snap", .dirty = true, .held = true,
-	  .prepare = "reserve_metadata_snap", .text = "release_metadata_snap" },
 	/* from here on there is a thin 20 */
 	{ .what = "get_root", .dirty = true, .text = "get_root 20", .back = "put_root 20" },
 	{ .what = "put_root", .dirty = true, .held = true, .prepare = "get_root 20",
