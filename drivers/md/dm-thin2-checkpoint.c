@@ -20,6 +20,8 @@
 #define STEP_ROOM_TRIES		16
 /* Commits of a checkpoint that frees deleted thins: status waits for them. */
 #define DELETE_ROUNDS		16
+/* Attempts of a commit that finds no memory. */
+#define COMMIT_TRIES		8
 
 /* ---- journal ---- */
 
@@ -235,11 +237,15 @@ static int build_checkpoint(struct thin2_md *md)
 
 int thin2_commit(struct thin2_md *md)
 {
+	unsigned int tries = 0;
 	LIST_HEAD(batch);
 	int r;
 
 	lockdep_assert_held(&md->meta_lock);
-	r = build_checkpoint(md);
+	/* Without memory it changes nothing, or it fails the transaction. */
+	do {
+		r = build_checkpoint(md);
+	} while (r == -ENOMEM && !md->tm.failed && ++tries < COMMIT_TRIES);
 	if (r)
 		return thin2_fail(md, r, "writing a checkpoint");
 	pdata_journal_advance(&md->journal, &md->sb);

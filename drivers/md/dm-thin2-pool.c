@@ -237,13 +237,12 @@ int thin2_pool_add_thin(struct thin2_pool *pool, struct thin2_thin *thin)
 	int r = 0;
 
 	mutex_lock(&pool->thins_lock);
-	if (pool->suspended) {
+	spin_lock_irq(&pool->lock);
+	if (pool->suspended)
 		r = -EBUSY;
-	} else {
-		spin_lock_irq(&pool->lock);
+	else
 		list_add_tail(&thin->list, &pool->thins);
-		spin_unlock_irq(&pool->lock);
-	}
+	spin_unlock_irq(&pool->lock);
 	mutex_unlock(&pool->thins_lock);
 	return r;
 }
@@ -277,9 +276,21 @@ void thin2_pool_remove_thin(struct thin2_pool *pool, struct thin2_thin *thin)
 void thin2_pool_suspend_thins(struct thin2_pool *pool)
 {
 	struct thin2_thin *thin, *twin;
+	bool none;
 
-	mutex_lock(&pool->thins_lock);
+	/* From here on there will be no more of them. */
+	spin_lock_irq(&pool->lock);
 	WRITE_ONCE(pool->suspended, true);
+	none = list_empty(&pool->thins);
+	spin_unlock_irq(&pool->lock);
+	/*
+	 * As when the pool's device is removed. Device-mapper holds its io_barrier
+	 * then, and lockdep does not know a pool's from a thin's, for which the
+	 * suspend below waits under thins_lock.
+	 */
+	if (none)
+		return;
+	mutex_lock(&pool->thins_lock);
 	list_for_each_entry(thin, &pool->thins, list) {
 		twin = find_twin(pool, thin);
 		if (twin && twin->held_suspended)

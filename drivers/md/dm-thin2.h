@@ -156,7 +156,7 @@ struct thin2_pool {
 	bool no_space_expired;		/* waited long enough: error from now on */
 	bool low_water_told;
 	bool low_meta_told;
-	bool suspended;			/* written with thins_lock, too */
+	bool suspended;			/* set under lock, thins are added under it */
 	bool closing;
 
 	atomic_t wake_gen;		/* counts wake(): nothing is parked that missed one */

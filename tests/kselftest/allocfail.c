@@ -2,9 +2,9 @@
 /*
  * Each allocation of an operation on a pool fails once.
  *
- *	allocfail META DATA
+ *	allocfail META DATA [OPERATION]
  *
- * Messages, table loads, suspend and resume, on a new pool "t2-pool" with a thin.
+ * Messages, table loads and suspend, or only one of these, on a new pool "t2-pool" with a thin.
  * /proc/thread-self/fail-nth counts the allocations that failslab and
  * fail_page_alloc let through (77-alloc-faults.sh: those in what the module calls).
  * An operation that fails has changed nothing: it is done again. If the pool has
@@ -104,7 +104,8 @@ static void write_some(void)
 	int fd = dm_open(THIN);
 
 	memset(buf, ++writes, SMALL);
-	if (pwrite(fd, buf, SMALL, KEPT + writes % 2048 * 2 * SMALL) != (ssize_t)SMALL)
+	/* the second half of it, in pieces that do not touch */
+	if (pwrite(fd, buf, SMALL, KEPT + writes % 128 * 2 * SMALL) != (ssize_t)SMALL)
 		fail("write: %s", strerror(errno));
 	close(fd);
 }
@@ -192,19 +193,10 @@ static int do_suspend(void)
 	return simple(DM_DEVICE_SUSPEND, POOL);
 }
 
-static int do_resume(void)
-{
-	return simple(DM_DEVICE_RESUME, POOL);
-}
-
-static void suspend(void)
-{
-	must(do_suspend(), "suspend");
-}
-
+/* Allocates nothing; growing does, see 77-alloc-faults.sh. */
 static void resume(void)
 {
-	must(do_resume(), "resume");
+	must(simple(DM_DEVICE_RESUME, POOL), "resume");
 }
 
 static int open_other(void)
@@ -229,10 +221,6 @@ static const struct operation ops[] = {
 	{ .what = "create_snap", .dirty = true, .text = "create_snap 20 0", .back = "delete 20" },
 	{ .what = "delete", .dirty = true, .prepare = "create_snap 20 0", .text = "delete 20" },
 	{ .what = "checkpoint", .dirty = true, .text = "checkpoint" },
-	{ .what = "reserve_metadata_snap", .dirty = true, .text = "reserve_metadata_snap",
-	  .back = "release_metadata_snap" },
-	{ .what = "release_metadata_snap", .dirty = true, .held = true,
-	  .prepare = "reserve_metadata_snap", .text = "release_metadata_snap" },
 	/* from here on there is a thin 20 */
 	{ .what = "get_root", .dirty = true, .text = "get_root 20", .back = "put_root 20" },
 	{ .what = "put_root", .dirty = true, .held = true, .prepare = "get_root 20",
@@ -240,7 +228,6 @@ static const struct operation ops[] = {
 	{ .what = "opening a thin", .run = open_other, .after = close_other },
 	{ .what = "loading a table", .run = load, .after = unload },
 	{ .what = "suspend", .dirty = true, .run = do_suspend, .after = resume },
-	{ .what = "resume", .dirty = true, .before = suspend, .run = do_resume },
 	{ .what = "opening the pool", .before = pool_down, .run = open_pool, .after = thin_up },
 };
 
@@ -259,12 +246,12 @@ static void prepare(const struct operation *op)
 		op->before();
 }
 
-/* When the pool gave up it is no longer suspended, or there is none yet. */
+/* There may be no pool yet. */
 static int again(const struct operation *op)
 {
 	const unsigned int before = gave_up;
 
-	if (op->run == do_resume || op->run == open_pool)
+	if (op->run == open_pool)
 		return once(op);
 	revive();
 	if (op->held && gave_up != before)
@@ -314,8 +301,8 @@ int main(int argc, char **argv)
 	unsigned int i;
 	int fd;
 
-	if (argc != 3)
-		fail("usage: allocfail META DATA");
+	if (argc != 3 && argc != 4)
+		fail("usage: allocfail META DATA [OPERATION]");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	meta = argv[1];
 	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR);
@@ -341,7 +328,8 @@ int main(int argc, char **argv)
 	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
 		if (!strcmp(ops[i].what, "get_root"))
 			must(dm_message(POOL, "create_snap 20 0"), "create_snap");
-		each(&ops[i]);
+		if (argc == 3 || !strcmp(ops[i].what, argv[3]))
+			each(&ops[i]);
 	}
 	pool_down();
 	printf("allocfail: %u pools gave up\n", gave_up);

@@ -38,6 +38,7 @@ boot()
 	export TAP_DIR=$TOP/build/tap/debug/$name
 	mkdir -p "$TAP_DIR"
 	"$TOP/tests/vm/kernel-tests.sh" -t "$seconds" -p "$param" uml-debug ${1+-- "$@"} || true
+	compgen -G "$TAP_DIR/*.tap" >/dev/null || echo "Bail out! $name did not run" >"$TAP_DIR/none.tap"
 	mkdir -p "$TOP/build/vm/uml-debug/$name"
 	cp "$TOP"/build/vm/uml-debug/*.log "$TOP/build/vm/uml-debug/$name"
 }

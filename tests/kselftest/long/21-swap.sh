@@ -7,7 +7,7 @@
 # Swap on a thin, in a machine that has no memory left: huge pages take most of it.
 # A process uses more than there is, another one writes fresh space of a second
 # thin through the page cache: both get on, and find what they wrote.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib.sh"
 
 left_mib=${LEFT:-300}		# of memory
 hog_mib=${HOG:-400}
