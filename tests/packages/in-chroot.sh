@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016
 #
 # Inside of a Debian made by check-deb.sh: installs the packages in /debs, looks
 # whether they work, removes them and looks whether all is gone.  TAP to stdout.
