@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016
 #
 # Inside of a Debian made by check-deb.sh: installs the packages in /debs, looks
 # whether they work, removes them and looks whether all is gone.  TAP to stdout.
@@ -169,12 +170,14 @@ check "it is still enabled" thin2-lvm status
 # A kernel that comes later.
 v=${want##* }
 k=$(kernel "$v")
-check "the module is taken away" dkms remove -m dm-thin2 -v "$(thin2_check -V)" -k "$k"
+check "the module is taken away" dkms uninstall -m dm-thin2 -v "$(thin2_check -V)" -k "$k"
+check "and what was built" dkms unbuild -m dm-thin2 -v "$(thin2_check -V)" -k "$k"
+check "it is not there" eval '! module_for "$v" dm-thin-pool2'
 check "it is built when headers come" /etc/kernel/header_postinst.d/dkms "$k"
 check "it is there" module_for "$v" dm-thin-pool2
 
 check "remove thin2-lvm" apt-get -y remove thin2-lvm
 check "LVM's configuration is as it was" [ "$before" = "$(etc_state)" ]
-check "remove the rest" apt-get -y purge thin2-lvm thin2-tools dm-thin2-dkms
+check "remove the rest" apt-get -y purge thin2-tools dm-thin2-dkms
 check "nothing is left" nothing_left
 echo "1..$n" >&3
