@@ -170,7 +170,7 @@ fault_round()
 	local what=$1 dev=$2 kind=$3 ms=$4 secs=$5
 	dmesg -C
 	start_work
-	[ "$ms" -lt 0 ] || wait_for 30 eval 'works || ended'
+	[ "$ms" -lt 0 ] || wait_for 120 eval 'works || ended'
 	sleep "$(printf '%d.%03d' $((${ms#-} / 1000)) $((${ms#-} % 1000)))"
 	fault "$dev" "$kind" || { not_ok "$what: no fault"; return 1; }
 	end_work "$secs" || { not_ok "$what: the work ends, with an error of the device"; return 1; }

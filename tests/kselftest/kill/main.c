@@ -188,15 +188,25 @@ static void look(struct state *s)
 	       s->boot, s->nr, n, (unsigned long long)acks);
 }
 
-/* Snapshots grow old: the first ones behind the thins. */
-static void drop_oldest(struct state *s)
+/*
+ * Snapshots grow old: the first ones behind the thins. The state forgets them
+ * before they are deleted: whoever is killed in between leaves one too many.
+ */
+static void save_and_drop_oldest(struct state *s, const char *dir)
 {
+	uint32_t id[MAX_DEVS], nr = 0, i;
+
 	while (s->nr > NR_THINS + KEEP) {
-		close_thin(s->dev[NR_THINS].id);
-		drop(s->dev[NR_THINS].id);
+		id[nr++] = s->dev[NR_THINS].id;
 		s->nr--;
 		memmove(&s->dev[NR_THINS], &s->dev[NR_THINS + 1],
 			(s->nr - NR_THINS) * sizeof(s->dev[0]));
+	}
+	s->boot++;
+	state_save(s, dir);
+	for (i = 0; i < nr; i++) {
+		close_thin(id[i]);
+		drop(id[i]);
 	}
 }
 
@@ -222,9 +232,7 @@ int main(int argc, char **argv)
 		dm_close(POOL);
 		return 0;
 	}
-	drop_oldest(&s);
-	s.boot++;
-	state_save(&s, argv[1]);
+	save_and_drop_oldest(&s, argv[1]);
 	puts("killwork: working");
 	work_on(&s);
 }
