@@ -53,7 +53,8 @@ fuzz()
 i=0
 for prog; do
 	[ $i -lt "${JOBS:-$(nproc)}" ] || wait -n
-	fuzz "$prog" "$work/$((i += 1))" &
+	i=$((i + 1))
+	fuzz "$prog" "$work/$i" &
 done
 wait
 for ((n = 1; n <= i; n++)); do

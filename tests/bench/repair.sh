@@ -86,8 +86,8 @@ measure_v1()
 		read -r m l w < <(v1 lost "$work/v1.xml" "$work/v1o.xml")
 		mapped=$m lost=$((lost + l)) wrong=$((wrong + w))
 	done
-	sample v1 "$damage" $tries "$v1_used" $hit "$mapped" 0 $lost $failed
-	[ $wrong = 0 ] || sample v1-wrong "$damage" $tries "$v1_used" $hit "$mapped" 0 $wrong $failed
+	sample v1 "$damage" "$tries" "$v1_used" $hit "$mapped" 0 $lost $failed
+	[ $wrong = 0 ] || sample v1-wrong "$damage" "$tries" "$v1_used" $hit "$mapped" 0 $wrong $failed
 }
 
 say "pool"
@@ -110,8 +110,8 @@ for n in $BLOCKS; do
 	say "random: $n"
 	nr=$n
 	[ "$n" = "${n%\%}" ] || nr=$((used * ${n%\%} / 100))
-	measure v2 "$n" -s "$SEED" -n "$SEEDS" -k $nr "$work/pool" random
-	measure v2-spacemaps "$n" -s "$SEED" -n "$SEEDS" -k $nr -a spacemaps "$work/pool" random
+	measure v2 "$n" -s "$SEED" -n "$SEEDS" -k "$nr" "$work/pool" random
+	measure v2-spacemaps "$n" -s "$SEED" -n "$SEEDS" -k "$nr" -a spacemaps "$work/pool" random
 	[ -z "${v1_used:-}" ] || measure_v1 "$n" $(((nr * v1_used + used / 2) / used))
 done
 for kind in $KINDS; do
