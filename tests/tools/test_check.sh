@@ -63,6 +63,8 @@ hold_all()
 	for i in "$home" 511; do
 		damage x.md set "$i" 236 4 1
 		damage x.md set "$i" 256 8 "$(damage x.md get "$home" 176 8)"
+		damage x.md set "$i" 264 8 "$(damage x.md get "$home" 224 8)"
+		damage x.md set "$i" 280 4 "$(damage x.md get "$home" 172 4)"
 		damage x.md set "$i" 272 8 "$(damage x.md get "$home" 32 8)"
 		damage x.md set "$i" 284 4 2
 	done
