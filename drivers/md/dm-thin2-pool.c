@@ -137,16 +137,17 @@ void thin2_pool_kick(struct thin2_pool *pool)
 		mod_delayed_work(pool->maint_wq, &pool->tick, 0);
 }
 
+/*
+ * What is kept back for the background's own work (the reserve) is nobody's to take:
+ * of a small device, writes would run out of metadata without a warning.
+ */
 static void check_metadata_low(struct thin2_pool *pool)
 {
-	struct thin2_pool_status s;
 	unsigned long flags;
 	bool tell;
 
-	if (READ_ONCE(pool->low_meta_told))
-		return;
-	thin2_pool_status(pool->md, &s);
-	if (s.meta_total - s.meta_used > READ_ONCE(pool->low_meta_blocks))
+	if (READ_ONCE(pool->low_meta_told) ||
+	    READ_ONCE(pool->md->budget) > READ_ONCE(pool->low_meta_blocks))
 		return;
 	spin_lock_irqsave(&pool->lock, flags);
 	tell = !pool->low_meta_told;
@@ -175,8 +176,7 @@ static void run_background(struct thin2_pool *pool)
 		r = thin2_checkpoint(md);
 	if (r < 0)
 		DMWARN_LIMIT("%s: background work failed: %s", pool->name, pdata_error_text(r));
-	if (!idle)
-		check_metadata_low(pool);
+	check_metadata_low(pool);
 }
 
 static void do_tick(struct work_struct *work)
