@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
 # shellcheck disable=SC2016,SC2086,SC2317
 #
 # What is discarded reaches the data device: all of what nobody uses any more,

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
 # shellcheck disable=SC2016,SC2086
 #
 # Several pools at a time; a pool on thins of another; external origins that are

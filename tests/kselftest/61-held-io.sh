@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
 # shellcheck disable=SC2086
 #
 # Writes that wait for data space: through reloads, suspends and growth; the

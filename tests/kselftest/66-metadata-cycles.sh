@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
 # timeout: 400
 #
 # The test of that name in long/, with fewer of them.
