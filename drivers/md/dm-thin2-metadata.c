@@ -320,6 +320,9 @@ int thin2_md_close(struct thin2_md *md)
 		}
 		thin2_unlock(md);
 		thin2_md_mark_failed(md);
+	} else if (md->ops) {
+		/* A read-only pool's thins are overwritten in place, too. */
+		r = md->ops->flush_data(md->context);
 	}
 	thin2_md_abandon(md);
 	return r;
