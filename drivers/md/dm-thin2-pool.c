@@ -520,6 +520,8 @@ static void pool_destroy(struct thin2_pool *pool)
 	WRITE_ONCE(pool->closing, true);
 	cancel_work_sync(&pool->wake_work);
 	if (READ_ONCE(pool->md->failed)) {
+		/* Unless the tick has done it. */
+		thin2_md_mark_failed(pool->md);
 		thin2_md_abandon(pool->md);
 	} else {
 		r = thin2_md_close(pool->md);

@@ -50,7 +50,7 @@ must journal_on error
 dmesg -C
 check_fails "a write that is not safe fails" "Input/output" on 1 write 4m 64k 6 sync
 check "the pool is read-only, and needs a check" wait_for 10 flags_are "ro needs_check"
-check "the log says what could not be written" eval 'dmesg | grep -E "253:[0-9]+: .*journal.*block [0-9]+"'
+check "the log says what could not be written" eval 'dmesg | grep -E "[0-9]+:[0-9]+: .*journal.*block [0-9]+"'
 dmesg
 refused "then"
 must thins_close
