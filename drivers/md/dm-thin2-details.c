@@ -52,11 +52,6 @@ void thin2_details_pack(const struct thin2_details *details, struct pdata_detail
 	d->leaf_sum = cpu_to_le64(details->leaf_sum);
 }
 
-static bool is_unreadable(int r)
-{
-	return r == -EIO || pdata_error_is_damage(r);
-}
-
 /* ---- reading ---- */
 
 int thin2_details_lookup(struct thin2_md *md, u64 key, struct pdata_details_disk *disk)
@@ -65,7 +60,7 @@ int thin2_details_lookup(struct thin2_md *md, u64 key, struct pdata_details_disk
 	int r, r2;
 
 	r = pdata_btree_lookup(&md->details, &view, md->details.root, key, disk);
-	if (!r || !is_unreadable(r))
+	if (!r || !pdata_error_is_unreadable(r))
 		return r;
 	r2 = pdata_btree_lookup(&md->details_copy, &view, md->details_copy.root, key, disk);
 	if (r2 && r2 != -PDATA_E_NOT_FOUND)
@@ -116,7 +111,7 @@ int thin2_details_walk(struct thin2_md *md,
 	for (;;) {
 		from = w.next;
 		r = pdata_btree_walk_from(tree, &view, tree->root, from, walk_entry, &w);
-		if (!r || w.stopped || !is_unreadable(r))
+		if (!r || w.stopped || !pdata_error_is_unreadable(r))
 			return r;
 		/* Where one tree has ended the other one can go on, or nobody can. */
 		if (again && w.next == from)
@@ -130,11 +125,12 @@ int thin2_details_walk(struct thin2_md *md,
 
 /* ---- building anew ---- */
 
-static int count_entry(void *context, u64 key, const void *value)
+int thin2_count_entry(void *context, u64 key, const void *value)
 {
 	u64 *nr = context;
 
 	(*nr)++;
+	cond_resched();
 	return 0;
 }
 
@@ -192,7 +188,7 @@ static int rebuild(struct thin2_md *md, struct pdata_btree *bad, const struct pd
 	u64 nr = 0, nodes;
 	int r;
 
-	r = pdata_btree_walk(good, &view, good->root, NULL, count_entry, &nr);
+	r = pdata_btree_walk(good, &view, good->root, NULL, thin2_count_entry, &nr);
 	if (r)
 		return r;
 	nodes = thin2_details_nodes(md, nr);
@@ -237,7 +233,7 @@ static int even(struct thin2_md *md, struct pdata_btree *bad, const struct pdata
 			  md->name);
 		return 0;
 	}
-	if (is_unreadable(r)) {
+	if (pdata_error_is_unreadable(r)) {
 		pdata_err("%s: a details tree cannot be changed: %s", md->name,
 			  pdata_error_text(r));
 		r = rebuild(md, bad, good);
@@ -252,7 +248,7 @@ static int change_both(struct thin2_md *md, change_fn change, u64 key, const voi
 	int r, r2;
 
 	r = change(&md->details, key, value);
-	if (md->tm.failed || (r && !is_unreadable(r)))
+	if (md->tm.failed || (r && !pdata_error_is_unreadable(r)))
 		return r;
 	r2 = change(&md->details_copy, key, value);
 	if (r && r2)

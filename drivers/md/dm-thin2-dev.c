@@ -682,7 +682,7 @@ int thin2_fill_lost(struct thin2_dev *th, u64 unit, u64 limit)
 
 	pin_base(th, &b);
 	ret = base_lookup(th, &b, unit, &lost, NULL);
-	if (ret == -EIO || pdata_error_is_damage(ret)) {
+	if (pdata_error_is_unreadable(ret)) {
 		r.len = min(limit, pdata_range_end(&lost)) - unit;
 		ret = fill_enter(th, unit, &b, &r, 1);
 	}

@@ -145,28 +145,29 @@ int thin2_root_inc(void *context, const void *value)
 	return d->root ? pdata_tm_inc(&md->tm, le64_to_cpu(d->root)) : 0;
 }
 
-bool thin2_held_checkpoint(const struct thin2_md *md, u64 *block)
+bool thin2_checkpoint_held(struct thin2_md *md)
 {
-	const struct pdata_hold *hold = find_kind((struct thin2_md *)md, PDATA_HOLD_CHECKPOINT);
+	return md->nr_releasing || find_kind(md, PDATA_HOLD_CHECKPOINT);
+}
+
+u64 thin2_holds_growth(struct thin2_md *md)
+{
+	return thin2_checkpoint_held(md) ? md->hold_nodes : 0;
+}
+
+bool thin2_held_checkpoint(struct thin2_md *md, u64 *block)
+{
+	const struct pdata_hold *hold = find_kind(md, PDATA_HOLD_CHECKPOINT);
 
 	*block = hold ? pdata_ptr_block(hold->root) : 0;
 	return hold;
-}
-
-static int count_entry(void *context, u64 key, const void *value)
-{
-	u64 *nr = context;
-
-	(*nr)++;
-	cond_resched();
-	return 0;
 }
 
 /* The pool may come to have a node of its own for each that it shares now. */
 static int count_nodes(struct thin2_md *md)
 {
 	u64 nr = 0;
-	int r = thin2_details_walk(md, count_entry, &nr);
+	int r = thin2_details_walk(md, thin2_count_entry, &nr);
 
 	if (!r)
 		md->hold_nodes = max(md->hold_nodes, thin2_details_nodes(md, nr));
@@ -195,7 +196,6 @@ static int add_checkpoint(struct thin2_md *md)
 	hold->kind = PDATA_HOLD_CHECKPOINT;
 	hold->generation = md->sb.generation;
 	md->sb.nr_holds++;
-	md->nr_checkpoints_held++;
 	md->nr_holds_made++;
 	return 0;
 }
@@ -280,7 +280,7 @@ static int root_gone(void *context, const void *value)
 	if (!r)
 		return count > 1 ? pdata_tm_dec(&md->tm, d.root, &count) :
 				   bury(md, d.root, d.id);
-	if (r != -EIO && !pdata_error_is_damage(r))
+	if (!pdata_error_is_unreadable(r))
 		return r;
 	pdata_err_limit("%s: thin %u: tree of block %llu, held before, stays until repair: %s",
 			md->name, d.id, pdata_ptr_block(d.root), pdata_error_text(r));
@@ -316,7 +316,6 @@ int thin2_holds_step(struct thin2_md *md, unsigned int leaves)
 	if (!held.root) {
 		remove_hold(md, hold);
 		WRITE_ONCE(md->nr_releasing, md->nr_releasing - 1);
-		md->nr_checkpoints_held--;
 	}
 	return r;
 }
@@ -331,7 +330,6 @@ int thin2_holds_drop(struct thin2_md *md)
 
 		if (hold->kind != PDATA_HOLD_ROOT) {
 			let_go(md, hold);
-			md->nr_checkpoints_held++;
 			md->nr_holds_made++;
 			i++;
 			continue;
@@ -341,10 +339,10 @@ int thin2_holds_drop(struct thin2_md *md)
 			return r;
 		remove_hold(md, hold);
 	}
-	if (!md->nr_checkpoints_held)
+	if (!md->nr_releasing)
 		return 0;
 	r = count_nodes(md);
-	if (r == -EIO || pdata_error_is_damage(r)) {
+	if (pdata_error_is_unreadable(r)) {
 		pdata_err("%s: some details cannot be read (%s): room for those of a held checkpoint is not known",
 			  md->name, pdata_error_text(r));
 		r = 0;

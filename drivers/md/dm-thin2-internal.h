@@ -99,6 +99,8 @@ int __must_check thin2_details_read(struct thin2_md *md, u32 id, struct thin2_de
  */
 int __must_check thin2_details_write(struct thin2_md *md, const struct thin2_details *d);
 int __must_check thin2_details_remove(struct thin2_md *md, u64 key);
+/* For walks: counts entries in the u64 at @context. */
+int thin2_count_entry(void *context, u64 key, const void *value);
 /* Most nodes of a tree of @nr entries: all but the root are half full. */
 u64 thin2_details_nodes(const struct thin2_md *md, u64 nr);
 /* All entries in order of keys, out of either tree; the callback may end it. */
@@ -145,18 +147,12 @@ int __must_check thin2_hold_detach(struct thin2_dev *th);
 int __must_check thin2_holds_step(struct thin2_md *md, unsigned int leaves);
 
 /* Block of the root of the one that can be read. */
-bool thin2_held_checkpoint(const struct thin2_md *md, u64 *block);
+bool thin2_held_checkpoint(struct thin2_md *md, u64 *block);
 
-static inline bool thin2_checkpoint_held(const struct thin2_md *md)
-{
-	return md->nr_checkpoints_held;
-}
-
-/* Blocks by which a held checkpoint may keep the details tree from shrinking. */
-static inline u64 thin2_holds_growth(const struct thin2_md *md)
-{
-	return thin2_checkpoint_held(md) ? md->hold_nodes : 0;
-}
+/* Is there one, or what is left of one? */
+bool thin2_checkpoint_held(struct thin2_md *md);
+/* Blocks by which the details tree may grow as it comes to have nodes of its own. */
+u64 thin2_holds_growth(struct thin2_md *md);
 
 /* ---- dm-thin2-thins.c; under meta_lock ---- */
 

@@ -113,14 +113,6 @@ static void init_trees(struct thin2_md *md)
 	md->deleting.root = md->sb.deleting_root;
 }
 
-static int count_entry(void *context, u64 key, const void *value)
-{
-	u64 *nr = context;
-
-	(*nr)++;
-	return 0;
-}
-
 /* How many thins are being deleted. If nobody can say, what is left of them stays. */
 static int count_deleting(struct thin2_md *md)
 {
@@ -128,8 +120,9 @@ static int count_deleting(struct thin2_md *md)
 	u64 nr = 0;
 	int r;
 
-	r = pdata_btree_walk(&md->deleting, &view, md->deleting.root, NULL, count_entry, &nr);
-	if (r == -EIO || pdata_error_is_damage(r)) {
+	r = pdata_btree_walk(&md->deleting, &view, md->deleting.root, NULL,
+			     thin2_count_entry, &nr);
+	if (pdata_error_is_unreadable(r)) {
 		pdata_err("%s: the list of deleted thins cannot be read: what is not freed yet stays until repair: %s",
 			  md->name, pdata_error_text(r));
 		if (!md->read_only)

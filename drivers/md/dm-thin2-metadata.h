@@ -226,10 +226,9 @@ struct thin2_md {
 	u64 nr_origins;
 	u64 nr_tombstones;		/* of those */
 	bool origins_lost;		/* some are not known */
-	unsigned int nr_checkpoints_held;	/* those being released included */
 	unsigned int nr_releasing;	/* READ_ONCE */
 	u64 nr_holds_made;		/* of checkpoints */
-	u64 hold_nodes;			/* most nodes of the details tree when the last was made */
+	u64 hold_nodes;			/* most nodes that the details tree had when one was made */
 	unsigned int nr_touched;	/* thins with details_dirty */
 	u64 drained_gen;		/* bios older than this version are done; READ_ONCE */
 	u64 roots_gen;			/* every th->base_root is at least of this version; acquire/release */

@@ -336,7 +336,7 @@ static enum progress do_fill(struct thin2_thin *thin, struct bio *bio, u64 unit,
 	int r = thin2_pool_fill(thin->pool, thin->dev, unit, limit);
 	u64 whole;
 
-	if ((r == -EIO || pdata_error_is_damage(r)) && op_is_write(bio_op(bio)) &&
+	if (pdata_error_is_unreadable(r) && op_is_write(bio_op(bio)) &&
 	    begins_whole(bio, &whole))
 		r = thin2_fill_lost(thin->dev, unit, min(whole, limit));
 	switch (r) {

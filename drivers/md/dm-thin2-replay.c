@@ -197,7 +197,7 @@ static int lost_details(void *context, u64 block, int level, int err)
 {
 	struct replay *rp = context;
 
-	if (err && err != -EIO && !pdata_error_is_damage(err))
+	if (err && !pdata_error_is_unreadable(err))
 		return err;
 	if (!err)
 		return 0;
@@ -254,7 +254,7 @@ static int match_all(struct replay *rp)
 	struct pdata_view view = { .tm = &md->tm };
 	int r = thin2_details_walk(md, match_details, rp);
 
-	if (!r || (r != -EIO && !pdata_error_is_damage(r)))
+	if (!pdata_error_is_unreadable(r))
 		return r;
 	r = pdata_btree_walk(&md->details, &view, md->details.root, lost_details,
 			     match_details, rp);

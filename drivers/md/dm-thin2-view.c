@@ -59,7 +59,7 @@ static int tree_high(struct thin2_md *md, const struct thin2_details *d, u64 *hi
 			return 0;
 		}
 		/* What cannot be read, holding or not, is passed over as lost. */
-		if (r && r != -PDATA_E_NOT_FOUND && r != -EIO && !pdata_error_is_damage(r))
+		if (r && r != -PDATA_E_NOT_FOUND && !pdata_error_is_unreadable(r))
 			return r;
 		key = range.begin;
 	}

@@ -8,11 +8,6 @@
  */
 #include "pdata-btree-node.h"
 
-static bool is_unreadable(int r)
-{
-	return r == -EIO || pdata_error_is_damage(r);
-}
-
 static int leak(const struct pdata_btree *t, u64 ptr, int r)
 {
 	pdata_err_limit("%s: btree node %llu cannot be taken apart (%s), leaked until repair",
@@ -40,7 +35,7 @@ static int enter(struct pdata_btree *t, u64 ptr, const struct pdata_btree_span *
 	}
 	if (!r)
 		r = pdata_btree_shadow(t, ptr, span, node);
-	if (is_unreadable(r) && !t->tm->failed)
+	if (pdata_error_is_unreadable(r) && !t->tm->failed)
 		return leak(t, ptr, r);
 	*gone = false;
 	return r;

@@ -190,7 +190,7 @@ static int del_node(struct walk *w, struct pdata_btree *t, u64 ptr,
 	if (count > 1)
 		return pdata_tm_dec(t->tm, ptr, &count);
 	r = walk_push(w, t, &v, ptr, span);
-	if (pdata_error_is_damage(r) || r == -EIO) {
+	if (pdata_error_is_unreadable(r)) {
 		pdata_err_limit("%s: btree node %llu cannot be read (%s), leaked until repair",
 				t->tm->bm->name, pdata_ptr_block(ptr), pdata_error_text(r));
 		return 0;

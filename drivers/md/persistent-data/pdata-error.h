@@ -78,4 +78,10 @@ const char *pdata_error_text(int r);
 /* True if @r says that a block's content, not the device, is at fault. */
 bool pdata_error_is_damage(int r);
 
+/* True if what was to be read is lost, to damage or to the device. */
+static inline bool pdata_error_is_unreadable(int r)
+{
+	return r == -EIO || pdata_error_is_damage(r);
+}
+
 #endif

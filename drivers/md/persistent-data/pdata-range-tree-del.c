@@ -32,7 +32,7 @@ static int drop(struct rt_del *d, u64 ptr)
 	u32 count;
 	int r = pdata_tm_dec(d->rt->tm, ptr, &count);
 
-	if (r && rt_is_unreadable(r)) {
+	if (pdata_error_is_unreadable(r)) {
 		leak(d, r);
 		return 0;
 	}
@@ -92,7 +92,7 @@ static int drop_one(struct rt_del *d, u64 cursor)
 		pdata_view_release(&d->v, &b);
 	}
 
-	if (!rt_is_unreadable(r))
+	if (!pdata_error_is_unreadable(r))
 		return r;
 	leak(d, r);
 	return 0;

@@ -30,12 +30,6 @@ static inline unsigned int rt_nr(const void *data)
 	return le16_to_cpu(rt_head(data)->nr);
 }
 
-/* May a reader or a delete step over the node that gave this error? */
-static inline bool rt_is_unreadable(int r)
-{
-	return r == -EIO || pdata_error_is_damage(r);
-}
-
 /**
  * pdata_rt_read - read a node and check that it is the one its parent means
  * @rt: tree

@@ -206,7 +206,7 @@ static int way_down(struct rt_update *u, u64 key)
 	if (!u->depth)
 		u->bottom.level = 0;
 	rt->levels = u->depth + u->bottom.level;
-	if (r && rt_is_unreadable(r) && rt->ops->unreadable) {
+	if (pdata_error_is_unreadable(r) && rt->ops->unreadable) {
 		u->err = r;
 		u->nr_old = 0;
 		r = 0;
@@ -280,7 +280,7 @@ static int stand_in(struct rt_update *u, struct pdata_rw *rw)
 	mark_add(u, rw->ptr);
 	rt->sum_lost = true;
 	r = pdata_tm_dec(rt->tm, at->ptr, &count);
-	if (r && !rt_is_unreadable(r))
+	if (r && !pdata_error_is_unreadable(r))
 		return r;
 
 	pdata_err_limit("%s: range tree of %llu: [%llu, %llu) in block %llu is lost: %s",

@@ -337,7 +337,7 @@ static int walk_visit(struct walk *w, struct rt_at at)
 	int r, err;
 
 	err = walk_fetch(w, &at);
-	if (err && (!w->node || !rt_is_unreadable(err)))
+	if (err && (!w->node || !pdata_error_is_unreadable(err)))
 		return err;
 	if (w->node) {
 		r = w->node(w->context, at.ptr, at.level < 0 ? 0 : at.level, at.lo, at.hi, err);

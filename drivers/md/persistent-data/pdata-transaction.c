@@ -412,6 +412,17 @@ static int write_super(struct pdata_tm *tm, const struct pdata_super *sb)
 }
 
 /*
+ * A superblock that is in force, with other flags: both copies will do meanwhile. The
+ * home is left alone unless the backup is whole.
+ */
+static int rewrite_super(struct pdata_tm *tm, const struct pdata_super *sb)
+{
+	int r = pdata_super_write_buf(tm->bm->io, sb, true, tm->super);
+
+	return r ? r : pdata_super_write_buf(tm->bm->io, sb, false, tm->super);
+}
+
+/*
  * Before the first write of an activation. The copies have the same generation
  * and differ in the mark only, so whichever a crash leaves will do: nothing
  * else was written yet. One of the two stays whole, and both are afterwards.
@@ -423,9 +434,7 @@ static int mark_in_use(struct pdata_tm *tm)
 	if (tm->begun)
 		return 0;
 	tm->last->flags &= ~PDATA_SB_CLEAN;
-	r = pdata_super_write_buf(tm->bm->io, tm->last, true, tm->super);
-	if (!r)
-		r = pdata_super_write_buf(tm->bm->io, tm->last, false, tm->super);
+	r = rewrite_super(tm, tm->last);
 	tm->begun = !r;
 	return r;
 }
@@ -483,11 +492,7 @@ int pdata_tm_mark(struct pdata_tm *tm, struct pdata_super *sb, u32 flags)
 {
 	/* Perhaps the one of the commit that failed is in force. It is complete. */
 	struct pdata_super *last = tm->super_begun ? sb : tm->last;
-	int r;
 
 	last->flags = (last->flags & ~PDATA_SB_CLEAN) | flags;
-	r = pdata_super_write_buf(tm->bm->io, last, true, tm->super);
-	if (!r)
-		r = pdata_super_write_buf(tm->bm->io, last, false, tm->super);
-	return r;
+	return rewrite_super(tm, last);
 }
