@@ -550,6 +550,41 @@ static void rule_10_checked_before_a_write(void **state)
 	pool_exit(&p);
 }
 
+/*
+ * Whatever cannot be written, the superblock that is in force says so, that of a commit
+ * that failed half way included, and nothing is written until somebody has looked.
+ */
+static void fails_at(enum pdata_fault_point point, unsigned int after)
+{
+	struct pool p;
+
+	pool_init(&p);
+	write_base(&p);
+	write_unit(&p, p.origin, 9, 7);
+	assert_ok(thin2_flush(p.md));
+	if (point == PDATA_FAULT_JOURNAL_WRITE)
+		write_unit(&p, p.origin, 11, 8);
+	pdata_fault_arm(point, after);
+	assert_true(point == PDATA_FAULT_JOURNAL_WRITE ? thin2_flush(p.md) : thin2_checkpoint(p.md));
+	pdata_fault_disarm_all();
+	assert_false(thin2_md_needs_check(p.md));
+	thin2_md_mark_failed(p.md);
+	pool_crash(&p);
+	assert_true(thin2_md_needs_check(p.md));
+	assert_err(thin2_checkpoint(p.md), PDATA_E_READ_ONLY);
+	assert_unit(&p, p.origin, 9, 7);
+	assert_unit(&p, p.origin, 4, 104);
+	pool_exit(&p);
+}
+
+static void needs_check_is_set(void **state)
+{
+	fails_at(PDATA_FAULT_JOURNAL_WRITE, 0);
+	fails_at(PDATA_FAULT_COMMIT_WRITE, 0);
+	fails_at(PDATA_FAULT_COMMIT_SUPER, 0);
+	fails_at(PDATA_FAULT_COMMIT_SUPER, 1);
+}
+
 /* ---- 11: damage stays where it is ---- */
 
 static void rule_11_a_merge_replaces_a_lost_leaf(void **state)
@@ -664,6 +699,7 @@ int main(void)
 		cmocka_unit_test(rule_10_a_stale_superblock),
 		cmocka_unit_test(rule_10_a_lost_journal_block),
 		cmocka_unit_test(rule_10_checked_before_a_write),
+		cmocka_unit_test(needs_check_is_set),
 		cmocka_unit_test(rule_11_a_merge_replaces_a_lost_leaf),
 		cmocka_unit_test(rule_14_mapped_io_takes_no_lock),
 		cmocka_unit_test(rule_15_completion_needs_no_memory),
