@@ -129,6 +129,7 @@ static void update_admission(struct thin2_md *md)
 
 	WRITE_ONCE(md->budget, free > keep ? free - keep : 0);
 	WRITE_ONCE(md->budget_used, md->tm.sm.used);
+	WRITE_ONCE(md->kept, keep);
 }
 
 /*

@@ -135,6 +135,7 @@ static int msg_stats(struct thin2_pool *pool, char **argv, char *result, unsigne
 	DMEMIT("generation=%llu\n", s.generation);
 	DMEMIT("metadata_blocks_used=%llu\n", s.meta_used);
 	DMEMIT("metadata_blocks=%llu\n", s.meta_total);
+	DMEMIT("metadata_blocks_kept=%llu\n", s.meta_kept);
 	DMEMIT("data_units_used=%llu\n", s.data_used);
 	DMEMIT("data_units=%llu\n", s.data_total);
 	DMEMIT("data_units_quarantined=%llu\n", s.quarantined);

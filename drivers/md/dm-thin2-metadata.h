@@ -244,6 +244,7 @@ struct thin2_md {
 	u64 max_dirty;			/* hard cap; READ_ONCE */
 	u64 budget;			/* blocks that un-merged records may cost; READ_ONCE */
 	u64 budget_used;		/* blocks in use then; READ_ONCE */
+	u64 kept;			/* blocks that stay free, the reserve; READ_ONCE */
 	unsigned int levels;		/* internal ones of any tree merged into; READ_ONCE */
 	atomic_t nr_noted;		/* thins that have, or had, records since a checkpoint */
 	unsigned int fill_ranges;	/* ranges read on a miss; READ_ONCE */
@@ -595,6 +596,7 @@ u64 thin2_admit(const struct thin2_md *md);
 struct thin2_pool_status {
 	u64 transaction_id;
 	u64 meta_used, meta_total;	/* blocks, fixed structures left out */
+	u64 meta_kept;			/* blocks of the total that stay free */
 	u64 data_used, data_total;	/* units; used leaves quarantine out */
 	bool held;			/* a checkpoint is, whose details tree has its */
 	u64 held_root;			/* root in this block; 0 = it is empty */

@@ -137,17 +137,18 @@ void thin2_pool_kick(struct thin2_pool *pool)
 		mod_delayed_work(pool->maint_wq, &pool->tick, 0);
 }
 
-/*
- * What is kept back for the background's own work (the reserve) is nobody's to take:
- * of a small device, writes would run out of metadata without a warning.
- */
+/* By the figures that the status has: who gets the event looks there. */
 static void check_metadata_low(struct thin2_pool *pool)
 {
+	struct thin2_md *md = pool->md;
+	u64 total = READ_ONCE(md->tm.sm.total), used;
 	unsigned long flags;
 	bool tell;
 
-	if (READ_ONCE(pool->low_meta_told) ||
-	    READ_ONCE(pool->md->budget) > READ_ONCE(pool->low_meta_blocks))
+	if (READ_ONCE(pool->low_meta_told))
+		return;
+	used = thin2_meta_used_shown(READ_ONCE(md->budget_used), total, READ_ONCE(md->kept));
+	if (total - used > READ_ONCE(pool->low_meta_blocks))
 		return;
 	spin_lock_irqsave(&pool->lock, flags);
 	tell = !pool->low_meta_told;

@@ -30,6 +30,18 @@ static const char *discard_word(const struct thin2_pool *pool)
 	return READ_ONCE(pool->passdown) ? "discard_passdown" : "no_discard_passdown";
 }
 
+/*
+ * LVM and Stratis grow the metadata when some share of it is used. The reserve,
+ * which is most of a device of 2 MiB, is nobody's to use: it counts in proportion,
+ * so that all is used when there is no more to be had.
+ */
+u64 thin2_meta_used_shown(u64 used, u64 total, u64 kept)
+{
+	if (kept >= total)
+		return total;
+	return min(total, mul_u64_u64_div_u64(used, total, total - kept));
+}
+
 static void emit_pool(struct thin2_pool_table *t, char *result, unsigned int maxlen)
 {
 	struct thin2_pool *pool = t->pool;
@@ -40,7 +52,8 @@ static void emit_pool(struct thin2_pool_table *t, char *result, unsigned int max
 	thin2_pool_status(pool->md, &s);
 	total = s.data_total / block;
 	used = min(DIV_ROUND_UP(s.data_used, block), total);
-	DMEMIT("%llu %llu/%llu %llu/%llu ", s.transaction_id, s.meta_used, s.meta_total,
+	DMEMIT("%llu %llu/%llu %llu/%llu ", s.transaction_id,
+	       thin2_meta_used_shown(s.meta_used, s.meta_total, s.meta_kept), s.meta_total,
 	       used, total);
 	if (s.held)
 		DMEMIT("%llu ", s.held_root);

@@ -499,6 +499,8 @@ int thin2_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
 
 void thin2_pool_status_line(struct dm_target *ti, status_type_t type, unsigned int flags,
 			    char *result, unsigned int maxlen);
+/* Blocks of metadata in use, as the status says it. */
+u64 thin2_meta_used_shown(u64 used, u64 total, u64 kept);
 void thin2_thin_status_line(struct dm_target *ti, status_type_t type, unsigned int flags,
 			    char *result, unsigned int maxlen);
 

@@ -50,7 +50,7 @@ for id in 1 2 3 4 5 6; do
 done
 meta_free()
 {
-	[ $(($(total_meta) - $(used_meta))) -gt 40 ]
+	[ $(($(total_meta) - $(used_meta))) -gt 120 ]
 }
 check "deleting snapshots frees metadata" wait_for 20 meta_free
 check "then writes go on" spread 0 1000

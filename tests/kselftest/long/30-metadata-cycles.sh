@@ -62,7 +62,7 @@ drop()
 
 meta_free()
 {
-	[ $(($(total_meta) - $(used_meta))) -gt 60 ]
+	[ $(($(total_meta) - $(used_meta))) -gt 160 ]
 }
 
 # goes_on NUMBER: all that needs no new metadata
@@ -89,6 +89,8 @@ for ((cycle = 0; cycle < CYCLES; cycle++)); do
 	goes_on $cycle || { bad="cycle $cycle: full, and mapped I/O fails"; break; }
 	if [ $cycle = 0 ]; then
 		say "full after $next snapshots with $(used_meta) of $(total_meta) blocks"
+		check_range "all that can be used is in the status as used" \
+			"$(used_meta)" $(($(total_meta) * 9 / 10)) "$(total_meta)"
 		check "metadata below its low water mark is an event" wait_for 5 more_events "$n"
 		check "and in the log" eval "dmesg | grep -q 'low water mark for metadata'"
 	fi
