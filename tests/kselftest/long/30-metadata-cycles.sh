@@ -62,7 +62,7 @@ drop()
 
 meta_free()
 {
-	[ $(($(total_meta) - $(used_meta))) -gt 160 ]
+	[ $(($(total_meta) - $(used_meta))) -gt 30 ]
 }
 
 # goes_on NUMBER: all that needs no new metadata
