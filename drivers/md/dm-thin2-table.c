@@ -98,10 +98,10 @@ static int parse_features(struct thin2_pool_table *t, struct dm_arg_set *as)
 		return -EINVAL;
 	while (argc && !r)
 		r = parse_feature(t, as, &argc);
-	if (!r && as->argc) {
-		ti->error = "More arguments than the number of features says";
-		r = -EINVAL;
-	}
+	/* As version 1 does. */
+	if (!r && as->argc)
+		DMWARN("%u arguments more than the number of features says are not looked at, from '%s' on",
+		       as->argc, as->argv[0]);
 	return r;
 }
 
