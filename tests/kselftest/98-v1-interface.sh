@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # kernels: 6.12 uml uml-debug
-# shellcheck disable=SC2086
+# shellcheck disable=SC2016,SC2017,SC2086
 # timeout: 400
 #
 # Each scene is played with dm-thin (version 1) and with dm-thin2, by the same
