@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # kernels: 6.12 uml uml-debug
 # shellcheck disable=SC2016
-# timeout: 300
+# timeout: 900
 #
 # The same commands, right and wrong, to dm-thin (version 1) and to us: they end the
 # same way, with the same status and as many events.  What is meant to differ is not here.
@@ -64,6 +64,7 @@ reload()
 {
 	same "dmsetup reload t2-\${v}$1 --table \"$2\" && { dmsetup resume t2-\${v}$1 || {
 		dmsetup clear t2-\${v}$1; dmsetup resume t2-\${v}$1; false; }; }" "reload $1 to '$2'"
+	counted
 }
 
 # Version 1 passes no discards down to a disk that takes less than a block at a time.
@@ -71,17 +72,34 @@ discard=discard_passdown
 [ "$(cat "/sys/block/$(basename "$(readlink -f $VDB)")/queue/discard_max_bytes")" -ge 65536 ] ||
 	discard=-
 
-# state: status of the pool, except figures of the metadata; of the thin; events.
-# An event comes from a work: let it.
+# count POOL: its events
+count()
+{
+	dmsetup info -c --noheadings -o events "$1"
+}
+
+# counted: events are counted from here on.  An event comes from a work: let it.
+counted()
+{
+	sleep 0.5
+	before_there=$(count t2-v1pool)
+	before_here=$(count t2-pool)
+}
+
+# state: status of the pool, except figures of the metadata; of the thin; events
+# since the last resume, which is one of ours by itself.
 state()
 {
 	sleep 0.5
 	same "dmsetup status t2-\${v}pool | cut -d' ' -f4,6- | cut -d' ' -f1-7 |
 		sed 's/ [0-9][0-9]* r/ HELD r/;s/ [a-z_]*discard_passdown/ $discard/'" "$1: status"
-	same "dmsetup status t2-\${v}thin1 | cut -d' ' -f1-2,4-" "$1: status of the thin"
-	same "dmsetup info -c --noheadings -o events t2-\${v}pool" "$1: events"
+	[ ! -e $MAP/t2-thin1 ] ||
+		same "dmsetup status t2-\${v}thin1 | cut -d' ' -f1-2,4-" "$1: status of the thin"
+	check_is "$1: events" $(($(count t2-pool) - before_here)) \
+		$(($(count t2-v1pool) - before_there))
 }
 
+counted
 pool='0 $n thin-pool$two $MAP/t2-${v}meta $MAP/t2-${v}data'
 state "a new pool"
 
@@ -119,9 +137,9 @@ for t in "" "128" "128 0" "128 0 0" "128 0 1" "128 0 2 read_only" "128 0 x" "128
 	"128 0 1 nothing" "128 0 0 junk" "128 0 1 skip_block_zeroing junk" "x 0" "0 0" "-128 0" \
 	"4194304 0" "2097160 0" "7 0" "128 x" "128 -1" "128 18446744073709551615" \
 	"128 18446744073709551616" "128 0 1 ignore_discard" "128 0 1 NO_discard_passdown" \
-	"128 0 2 error_if_no_space skip_block_zeroing" "128 0 2 read_only read_only" \
+	"128 0 2 no_discard_passdown error_if_no_space" "128 0 2 read_only read_only" \
 	"128 0 3 skip_block_zeroing ignore_discard error_if_no_space" "128 0 20 read_only" \
-	"128 0 2 error_if_no_space error_if_no_space" "16384 0" "16512 0"; do
+	"16384 0" "16512 0"; do
 	table "$new $t"
 done
 table '0 16385 thin-pool$two $MAP/t2-newmeta $MAP/t2-newdata 128 0'
@@ -182,6 +200,7 @@ for flags in "" --noflush "--nolockfs --noflush"; do
 	message "nothing"
 	table '0 2048 thin$two $MAP/t2-${v}pool 2' "a thin of a suspended pool"
 	same 'dmsetup resume t2-${v}pool'
+	counted
 	state "resumed"
 done
 
@@ -189,6 +208,8 @@ done
 
 reload pool "$pool 128 100 1 error_if_no_space"
 state "with a low water mark"
+# Out of space, version 1 fails a flush of a thin whose first block is not mapped.
+same 'blkop $MAP/t2-${v}thin1 write 0 64k 1'
 for k in 1 1 2 4 8; do
 	at=$((${at:-0} + k))
 	same "blkop \$MAP/t2-\${v}thin1 write $((at * 64))k $((k * 64))k 1"
@@ -199,6 +220,7 @@ state "at the mark"
 same 'blkop $MAP/t2-${v}thin1 write 3m 1m 1'
 state "it is told once"
 same 'dmsetup suspend t2-${v}pool; dmsetup resume t2-${v}pool'
+counted
 same 'blkop $MAP/t2-${v}thin1 write 4m 1m 1'
 state "and once again after a resume"
 same 'blkop $MAP/t2-${v}thin1 write 5m 8m 1'
