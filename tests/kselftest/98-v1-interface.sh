@@ -106,7 +106,7 @@ state "a new pool"
 # ---- messages ----
 
 message "create_thin 1"
-same 'echo "0 65536 thin$two $MAP/t2-${v}pool 1" | dmsetup create t2-${v}thin1'
+same 'echo "0 65536 thin$two $MAP/t2-${v}pool 1" | dmsetup create t2-${v}thin1' "a thin"
 at_exit "dmsetup remove t2-thin1; dmsetup remove t2-v1thin1"
 for m in "create_thin 2" "create_thin 1" "create_thin" "create_thin 3 4" "create_thin x" \
 	"create_thin -1" "create_thin 0x9" "create_thin 99999999999999999999" "create_thin +9" \
@@ -241,11 +241,11 @@ state "written again"
 # ---- more space ----
 
 same 'echo "0 32768 linear $VDB $((${#v} / 2 * 3072 * 2048))" | dmsetup reload t2-${v}data &&
-	dmsetup suspend t2-${v}data && dmsetup resume t2-${v}data'
+	dmsetup suspend t2-${v}data && dmsetup resume t2-${v}data' "the data devices grow"
 reload pool '0 32768 thin-pool$two $MAP/t2-${v}meta $MAP/t2-${v}data 128 0'
 state "grown"
 same 'blkop $MAP/t2-${v}thin1 write 22m 8m 4 sync check 22m 8m 4'
-state "full again"
+state "written again, after growth"
 check "the contents are the same" blkop $MAP/t2-thin1 same $MAP/t2-v1thin1
 reload pool "$pool 128 0"
 state "a smaller table"
