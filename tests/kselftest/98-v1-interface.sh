@@ -54,7 +54,8 @@ message()
 table()
 {
 	dd if=/dev/zero of=$MAP/t2-newmeta bs=4k count=1 oflag=direct status=none
-	same "dmsetup create t2-new --table \"$1\" && { dmsetup table t2-new | cut -d' ' -f6- | sed s,[0-9]*:[0-9]*,DEV,;
+	same "dmsetup create t2-new --table \"$1\" && { dmsetup table t2-new | cut -d' ' -f6- |
+		sed s,[0-9]*:[0-9]*,DEV,;
 		dmsetup remove t2-new; dd if=/dev/zero of=\$MAP/t2-newmeta bs=4k count=1 \
 		oflag=direct status=none; }" "${2:-table '$1'}"
 }
