@@ -88,7 +88,7 @@ static int parse_features(struct thin2_pool_table *t, struct dm_arg_set *as)
 		{ 0, THIN2_MAX_FEATURE_ARGS, "Invalid number of pool feature arguments" },
 	};
 	struct dm_target *ti = t->ti;
-	unsigned int argc;
+	unsigned int argc, nr;
 	int r;
 
 	if (!as->argc)
@@ -96,12 +96,13 @@ static int parse_features(struct thin2_pool_table *t, struct dm_arg_set *as)
 	r = dm_read_arg_group(args, as, &argc, &ti->error);
 	if (r)
 		return -EINVAL;
+	nr = argc;
 	while (argc && !r)
 		r = parse_feature(t, as, &argc);
-	/* As version 1 does. */
+	/* Version 1 takes such tables, without a word. */
 	if (!r && as->argc)
-		DMWARN("%u arguments more than the number of features says are not looked at, from '%s' on",
-		       as->argc, as->argv[0]);
+		DMWARN("ignoring what follows the %u feature arguments, from '%s' on",
+		       nr, as->argv[0]);
 	return r;
 }
 

@@ -37,7 +37,8 @@ n=$((data_mib * 2048))
 
 refused "no arguments" "argument" table "0 $n thin-pool2"
 refused "too few arguments" "argument" table "0 $n thin-pool2 $META $DATA 128"
-refused "too many arguments" "" table "0 $n thin-pool2 $META $DATA 128 0 1 read_only 7"
+refused "read_only on what is not formatted, and a word too many" "ignoring .* '7'" \
+	table "0 $n thin-pool2 $META $DATA 128 0 1 read_only 7"
 refused "an unknown feature" "feature" table "0 $n thin-pool2 $META $DATA 128 0 1 be_nice"
 refused "block size 0" "block size" table "0 $n thin-pool2 $META $DATA 0 0 0"
 refused "block size 7" "block size" table "0 $n thin-pool2 $META $DATA 7 0 0"
