@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Thins with the same mappings have to fill the metadata. v2 shares what is the same:
+# here each has mappings of its own.
+s/origin_begin="0" data_begin="0"/origin_begin="'$((i \/ 3000))'" data_begin="'$((i % 3000))'"/
