@@ -126,12 +126,22 @@ cut_metadata()
 }
 
 # cut_activate: a volume that LVM has and the pool has not yet does not activate: its
-# message is still to be sent, and is, with that of the next volume
+# message is still to be sent, and is, with that of the next volume.
+#
+# If the pool made a snapshot, but power failed before LVM's next message, the
+# transaction id, LVM sends "create_snap" again. It takes "File exists" for success of
+# create_thin only, and asks for "manual intervention", with v1 as well: delete it.
 cut_activate()
 {
-	vgchange -ay $VG && return 0
-	late=$((late + 1))
-	cut_go_on && vgchange -ay $VG
+	vgchange -ay $VG || late=$((late + 1))
+	cut_go_on 2>"$tmp/said" || {
+		cat "$tmp/said"
+		grep -q "Manual intervention .* dev_id=4 " "$tmp/said" || return
+		manual=$((manual + 1))
+		vgchange -an $VG && lvchange -ay $VG/pool &&
+			dmsetup message "$TPOOL" 0 "delete 4" && cut_go_on || return
+	}
+	vgchange -ay $VG
 }
 
 # cut_at ENTRY MARK SEED WHAT: make the disk, activate, by WHAT_activate, if there is
@@ -145,7 +155,7 @@ cut_at()
 		"${what}_activate"
 	else
 		cut_activate
-	fi && "${what}_is" && cut_other "$mark" && cut_go_on && cut_metadata || rc=$?
+	fi && "${what}_is" && cut_other "$mark" && cut_metadata || rc=$?
 	cut_close && return $rc
 }
 
@@ -153,7 +163,7 @@ cut_at()
 # with a part of what was not flushed
 cut_all()
 {
-	local what=$1 count=$2 late=0 all n nr=0 i last=-1 bad=0 entry mark
+	local what=$1 count=$2 late=0 manual=0 all n nr=0 i last=-1 bad=0 entry mark
 	mapfile -t all < <(logreplay cuts $MAP/t2-log)
 	[ ${#all[@]} -gt 1 ] || return
 	[ "$count" -lt ${#all[@]} ] || count=${#all[@]}
@@ -169,7 +179,7 @@ cut_all()
 		echo "# $what: entry $entry, mark $mark: wrong" >&3
 	done
 	echo "# $what: ${#all[@]} places, power failed at $nr, $bad wrong, $late with" \
-		"a message to be sent," \
+		"a message to be sent, $manual with a snapshot to be deleted," \
 		"up to $mark chunks acknowledged" >&3
 	[ $bad = 0 ]
 }

@@ -207,9 +207,10 @@ repair()
 # not repaired yet: it can be
 repair_activate()
 {
-	vgchange -ay $VG && return 0
-	vgchange -an $VG
-	lvconvert -y --repair $VG/pool && vgchange -ay $VG
+	vgchange -ay $VG || {
+		vgchange -an $VG
+		lvconvert -y --repair $VG/pool && vgchange -ay $VG
+	} && cut_go_on
 }
 
 repair_is()
