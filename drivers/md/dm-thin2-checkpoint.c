@@ -121,10 +121,14 @@ u64 thin2_reserve_blocks(struct thin2_md *md)
 	return thin2_step_blocks(md, THIN2_STEP_FEW);
 }
 
+u64 thin2_kept_blocks(struct thin2_md *md)
+{
+	return thin2_reserve_blocks(md) + thin2_origins_growth(md) + thin2_holds_growth(md) + 16;
+}
+
 static void update_admission(struct thin2_md *md)
 {
-	const u64 keep = thin2_reserve_blocks(md) + thin2_origins_growth(md) +
-			 thin2_holds_growth(md) + 16;
+	const u64 keep = thin2_kept_blocks(md);
 	const u64 free = pdata_sm_free(&md->tm.sm, true);
 
 	WRITE_ONCE(md->budget, free > keep ? free - keep : 0);

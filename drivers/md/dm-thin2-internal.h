@@ -320,6 +320,8 @@ int __must_check thin2_checkpoint_locked(struct thin2_md *md);
 int __must_check thin2_end_step(struct thin2_md *md, int r);
 /* Commit if fewer than @blocks can be allocated. */
 int __must_check thin2_step_room(struct thin2_md *md, u64 blocks);
+/* Free metadata blocks that are for nobody but the background: the reserve, and more. */
+u64 thin2_kept_blocks(struct thin2_md *md);
 u64 thin2_reserve_blocks(struct thin2_md *md);
 /* Count changes that a merge step of @changes can make. */
 size_t thin2_step_entries(const struct thin2_md *md, unsigned int changes);

@@ -134,6 +134,7 @@ static int msg_stats(struct thin2_pool *pool, char **argv, char *result, unsigne
 	thin2_pool_status(pool->md, &s);
 	DMEMIT("generation=%llu\n", s.generation);
 	DMEMIT("metadata_blocks_used=%llu\n", s.meta_used);
+	DMEMIT("metadata_blocks_kept=%llu\n", s.meta_kept);
 	DMEMIT("metadata_blocks=%llu\n", s.meta_total);
 	DMEMIT("data_units_used=%llu\n", s.data_used);
 	DMEMIT("data_units=%llu\n", s.data_total);

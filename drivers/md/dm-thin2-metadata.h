@@ -595,6 +595,7 @@ u64 thin2_admit(const struct thin2_md *md);
 struct thin2_pool_status {
 	u64 transaction_id;
 	u64 meta_used, meta_total;	/* blocks, fixed structures left out */
+	u64 meta_kept;			/* not in use, and not for writes to take either */
 	u64 data_used, data_total;	/* units; used leaves quarantine out */
 	bool held;			/* a checkpoint is, whose details tree has its */
 	u64 held_root;			/* root in this block; 0 = it is empty */

@@ -40,8 +40,12 @@ static void emit_pool(struct thin2_pool_table *t, char *result, unsigned int max
 	thin2_pool_status(pool->md, &s);
 	total = s.data_total / block;
 	used = min(DIV_ROUND_UP(s.data_used, block), total);
-	DMEMIT("%llu %llu/%llu %llu/%llu ", s.transaction_id, s.meta_used, s.meta_total,
-	       used, total);
+	/*
+	 * Who extends metadata when so many percent of it are used has to see 100 when
+	 * writes find none, as with version 1.
+	 */
+	DMEMIT("%llu %llu/%llu %llu/%llu ", s.transaction_id, s.meta_used + s.meta_kept,
+	       s.meta_total, used, total);
 	if (s.held)
 		DMEMIT("%llu ", s.held_root);
 	else

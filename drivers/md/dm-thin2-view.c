@@ -13,6 +13,7 @@ void thin2_pool_status(struct thin2_md *md, struct thin2_pool_status *s)
 	s->transaction_id = md->sb.transaction_id;
 	s->meta_used = md->tm.sm.used;
 	s->meta_total = md->tm.sm.total;
+	s->meta_kept = min(thin2_kept_blocks(md), s->meta_total - s->meta_used);
 	s->data_total = md->sb.data_units;
 	/* The two figures are not read at one instant. */
 	s->data_used = s->data_total - min(s->data_total, free + quarantined);
