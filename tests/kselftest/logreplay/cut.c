@@ -65,21 +65,27 @@ static void flush(struct cut *c, uint64_t entry)
 	c->image.section++;
 }
 
-/* Any part of what comes up to the next flush. */
-static void some_of_the_rest(struct cut *c, uint64_t entry, uint64_t seed)
+/*
+ * Any part of what comes up to the next flush, or to a FUA write, and any part of that:
+ * what comes after it may have been written because it was durable. What was written
+ * below sector @sure is there: by somebody who never flushes.
+ */
+static void some_of_the_rest(struct cut *c, uint64_t entry, uint64_t seed, uint64_t sure)
 {
 	struct rng rng = { .state = mix(seed + 1) + mix(entry) };
 	uint64_t i;
 
 	for (i = c->first_pending; i < c->log.nr; i++) {
-		if (i > entry || !(c->log.entry[i].flags & LOG_FUA))
-			apply(c, i, &rng);
 		if (i > entry && c->log.entry[i].flags & LOG_FLUSH)
+			break;
+		if (i > entry || !(c->log.entry[i].flags & LOG_FUA))
+			apply(c, i, c->log.entry[i].sector < sure ? NULL : &rng);
+		if (i > entry && c->log.entry[i].flags & LOG_FUA)
 			break;
 	}
 }
 
-void cut(const char *log, const char *disk, uint64_t entry, uint64_t seed)
+void cut(const char *log, const char *disk, uint64_t entry, uint64_t seed, uint64_t sure)
 {
 	struct cut c = { .image.section = 1 };
 	uint64_t i;
@@ -99,7 +105,7 @@ void cut(const char *log, const char *disk, uint64_t entry, uint64_t seed)
 			flush(&c, i);
 	}
 	if (seed)
-		some_of_the_rest(&c, entry, seed);
+		some_of_the_rest(&c, entry, seed, sure);
 	if (fsync(c.fd))
 		fail("%s: fsync failed", disk);
 	close(c.fd);

@@ -174,7 +174,7 @@ void order(const char *log, uint64_t meta_sectors, uint64_t data_sectors);
 /* ---- cut.c ---- */
 
 void cuts(const char *log);
-void cut(const char *log, const char *disk, uint64_t entry, uint64_t seed);
+void cut(const char *log, const char *disk, uint64_t entry, uint64_t seed, uint64_t sure);
 
 /* ---- dm.c ---- */
 
