@@ -6,6 +6,7 @@
 # it writes and flushes, LVM's own metadata too. Afterwards the disk is made again as it
 # was at a flush or FUA of the log, with nothing or with any part of what was not
 # flushed; what was before the log is below, in t2-base. On that, LVM has to activate.
+# LVM never flushes its own metadata, in the first MiB: that is always there.
 #
 # The pool has: thin, 8 MiB of pattern 1, of which 4 MiB are overwritten by 2; snap, a
 # snapshot from before that; other, to which chunks are written, with a flush each,
@@ -150,7 +151,7 @@ cut_at()
 {
 	local entry=$1 mark=$2 seed=$3 what=$4 rc=0
 	dm_make t2-pv1 "0 $disk_sectors snapshot $MAP/t2-base $MAP/t2-cow N 8" &&
-		logreplay cut $MAP/t2-log $MAP/t2-pv1 "$entry" "$seed" || return
+		logreplay cut $MAP/t2-log $MAP/t2-pv1 "$entry" "$seed" 2048 || return
 	if declare -F "${what}_activate" >/dev/null; then
 		"${what}_activate"
 	else
