@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# timeout: 600
 #
 # LVM's pools on raid1, on dm-crypt and on dm-cache, and dmeventd, which extends a pool
 # before it is full.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2034,SC2086,SC2154
+# shellcheck shell=bash disable=SC2034,SC2086,SC2153,SC2154
 # Power fails in the middle of what LVM does, sourced after lvm-lib.sh.
 #
 # While LVM works, dm-log-writes lies below the volume group's only disk and logs what
@@ -82,7 +82,7 @@ cut_writes()
 # Then all is closed.
 cut_record()
 {
-	local writer= rc=0
+	local writer='' rc=0
 	rm -f "$tmp/stop"
 	dmsetup suspend --noflush --nolockfs t2-pv1 &&
 		dd if=$MAP/t2-disk of=$MAP/t2-base bs=1M iflag=direct oflag=direct status=none &&
