@@ -187,13 +187,14 @@ swap_is()
 	both_are
 }
 
-# superblocks that are no longer any; of v1, its tree of devices, too
+# Two of three superblocks are no longer any; of v1, what comes after the only one. With
+# all three the transaction id is lost, too: LVM then activates, and makes nothing new.
 repair_before()
 {
 	local pv at i
 	vgchange -an $VG && lvchange -y -ay $VG/pool_tmeta &&
 		read -r pv at <<<"$(dev_of $VG-pool_tmeta)" && lvchange -an $VG/pool_tmeta || return
-	for i in 0 1 511; do
+	for i in 0 1; do
 		[ "$VERSION" != 1 ] || [ $i = 1 ] || continue
 		dd if=/dev/urandom of="$pv" bs=4k count=1 seek=$((at + i)) oflag=direct status=none || return
 	done
