@@ -157,6 +157,13 @@ pool()
 		lvcreate -y --type thin -V 8m --thinpool pool2 -n new $VG
 }
 
+# its message is still to be sent to the second pool
+pool_activate()
+{
+	vgchange -ay $VG || late=$((late + 1))
+	cut_go_on
+}
+
 # what there is of it can be removed, and made again
 pool_is()
 {
