@@ -9,7 +9,8 @@ PREFIX ?= /usr/local
 export KDIR DESTDIR PREFIX
 
 .PHONY: help module module-matrix user check check-long check-crash check-debug check-debug-short \
-	check-mutations check-deb check-graft check-boot deb demo bench bench-core bench-repair \
+	check-lvm-suite check-mutations check-deb check-graft check-boot deb demo bench \
+	bench-core bench-repair \
 	fuzz tidy install uninstall clean setup
 
 help:
@@ -26,6 +27,8 @@ help:
 	@echo 'make check-debug    the kernel tests on a kernel with KASAN, lockdep, kmemleak and'
 	@echo '                    failing allocations; hours (check-debug-short: one at most)'
 	@echo 'make check-mutations  rules are broken one at a time: does a test notice?'
+	@echo 'make check-lvm-suite  the test suite of LVM with thin volumes, on version 1 and on'
+	@echo '                    this; about an hour (KERNEL=uml: a third of it)'
 	@echo 'make demo           a pool, thins and snapshots in a virtual machine'
 	@echo 'make bench          measurements against dm-linear and dm-thin'
 	@echo 'make bench-core     costs, sizes and growth of the metadata, in userspace'
@@ -78,6 +81,12 @@ check-debug check-debug-short:
 	@tests/vm/setup.sh vm61 uml-debug
 	$(MAKE) -C tools all
 	@tests/vm/debug.sh $(if $(findstring short,$@),short)
+
+check-lvm-suite:
+	@tests/vm/setup.sh lvm uml
+	$(MAKE) -C tools all
+	@tests/vm/build-module.sh $${KERNEL:-6.12} W=1
+	@tests/lvm-suite/suite.sh $${KERNEL:-6.12}
 
 check-mutations:
 	@tests/vm/setup.sh base

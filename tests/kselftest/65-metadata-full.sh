@@ -39,6 +39,7 @@ for ((id = 1; id < 200; id++)); do
 done
 say "full after $full snapshots, $(used_meta) of $(total_meta) blocks used"
 check "metadata runs full" test -n "$full"
+check_range "percent of it that are used by then" $(($(used_meta) * 100 / $(total_meta))) 90 100
 check "the pool did not fail" eval '[[ $(pool_mode) =~ ^(rw|out_of_data_space)$ ]]'
 check_is "it needs no check" "$(status | cut -d' ' -f8)" -
 check "reads go on" on 900 check 0 1m 1

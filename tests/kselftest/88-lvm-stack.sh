@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# timeout: 600
 #
-# LVM's pools on raid1 and on dm-crypt, and dmeventd, which extends a pool before
-# it is full.
+# LVM's pools on raid1, on dm-crypt and on dm-cache, and dmeventd, which extends a pool
+# before it is full.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lvm-lib.sh"
 
@@ -31,6 +32,8 @@ have_raid=
 modprobe -q -a dm-raid raid1 && have_raid=1
 have_crypt=
 modprobe -q -a dm-crypt xts && have_crypt=1
+have_cache=
+modprobe -q -a dm-cache dm-cache-smq && have_cache=1
 must modules_make
 must lvm_conf
 must lvm_on
@@ -76,6 +79,32 @@ if [ -n "$have_raid" ]; then
 	check "the disk is back: all is removed" lvremove -y $VG/pool
 else
 	skip "a pool on raid1" "no dm-raid"
+fi
+
+# ---- on dm-cache ----
+
+if [ -n "$have_cache" ]; then
+	must lvcreate -y --type thin-pool -L 64m --poolmetadatasize 2m -n pool $VG $MAP/t2-pv1
+	must lvcreate -y --type thin -V 64m --thinpool pool -n thin $VG
+	must lv thin write 0 8m 1
+	must lvcreate -y -L 16m -n fast $VG $MAP/t2-pv2
+	check "the data of a pool in use get a cache" \
+		lvconvert -y --type cache --cachemode writeback --cachevol fast $VG/pool
+	check_is "below the pool" "$(dmsetup table $VG-pool_tdata | cut -d' ' -f3)" cache
+	check "write and read" lv thin check 0 8m 1 write 4m 8m 2 check 4m 8m 2
+	must lvcreate -y -s -kn -n snap $VG/thin
+	check "discard" lv thin discard 0 2m zero 0 2m check 2m 2m 1
+	must vgchange -an $VG
+	check "it activates" vgchange -ay $VG
+	check "data is as it was" lv thin zero 0 2m check 2m 2m 1 check 4m 8m 2
+	check "the cache is taken away" lvconvert -y --uncache $VG/pool
+	check_is "the pool is on the disk" "$(dmsetup table $VG-pool_tdata | cut -d' ' -f3)" linear
+	check "data is as it was without it" lv thin zero 0 2m check 2m 2m 1 check 4m 8m 2
+	must lvchange -ay $VG/snap
+	check "in the snapshot, too" lv snap check 0 4m 1 check 4m 8m 2
+	check "all is removed" lvremove -y $VG/pool
+else
+	skip "a pool on dm-cache" "no dm-cache"
 fi
 
 # ---- on dm-crypt ----

@@ -9,8 +9,8 @@
 # all of tests/kselftest/[0-9]*.sh, of which "# kernels: NAME..." keeps some to
 # these.  Results go to build/vm/KERNEL/*.tap, the last line
 # is "N passed, N failed".  PARAMETERs are the kernel's.  The module must have been
-# built (build-module.sh).  SEED, SEEDS, ROUNDS, CYCLES, COUNT, RUNTIME and SCENES are handed
-# on to the tests.
+# built (build-module.sh).  SEED, SEEDS, ROUNDS, CYCLES, COUNT, RUNTIME, SCENES, VERSION
+# and WHAT are handed on to the tests.
 set -eu
 
 . "$(dirname "$0")/lib.sh"
@@ -51,7 +51,7 @@ wanted()
 }
 
 given=()
-for v in SEED SEEDS ROUNDS CYCLES COUNT RUNTIME SCENES; do
+for v in SEED SEEDS ROUNDS CYCLES COUNT RUNTIME SCENES VERSION WHAT; do
 	[ -z "${!v:-}" ] || given+=(-e "$v=${!v}")
 done
 

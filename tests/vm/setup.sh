@@ -7,13 +7,14 @@
 # is not changed.  What is there already is left alone, so a second run is
 # quick.
 #
-#   setup.sh [base|bench|vm61|vm612|uml|uml-debug|src|deb|all]...     (default: all)
+#   setup.sh [base|bench|vm61|vm612|uml|uml-debug|src|deb|lvm|all]...     (default: all)
 #
 # base   compilers, libraries and tools for the module and userspace
 # bench  base, and what the benchmarks use
 # vm61   base, and what boots Debian's 6.1 kernel under QEMU
 # vm612  vm61, and the 6.12 kernel of the backports
 # deb    base, and what builds, looks at and tries Debian packages (not in all)
+# lvm    vm612, and what builds LVM with its test suite (not in all)
 # src    base, and an unpacked 7.x kernel source (checkpatch)
 # uml    src, and a user-mode Linux built from it (about 5 minutes)
 # uml-debug  the same with KASAN, lockdep and more (about 10 minutes; not in all)
@@ -30,6 +31,7 @@ vm61_packages='qemu-system-x86 linux-image-amd64 linux-headers-amd64
 	busybox-static fio lvm2 dmsetup thin-provisioning-tools e2fsprogs
 	xfsprogs util-linux'
 
+lvm_packages='libblkid-dev'
 deb_packages='debhelper dh-dkms dpkg-dev lintian mmdebstrap'
 
 # 7.x source: newest linux-source package of this suite.
@@ -194,6 +196,19 @@ have_deb()
 	[ -z "$(missing_packages $base_packages $deb_packages)" ]
 }
 
+stage_lvm()
+{
+	stage_vm612
+	# shellcheck disable=SC2086
+	install_packages $lvm_packages
+}
+
+have_lvm()
+{
+	# shellcheck disable=SC2086
+	have_vm612 && [ -z "$(missing_packages $lvm_packages)" ]
+}
+
 stage_vm61()
 {
 	# shellcheck disable=SC2086
@@ -350,8 +365,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 todo=()
 for stage in "$@"; do
 	case $stage in
-	base | bench | vm61 | vm612 | src | deb | uml | uml-debug | all) ;;
-	*) die "usage: setup.sh [base|bench|vm61|vm612|src|deb|uml|uml-debug|all]..." ;;
+	base | bench | vm61 | vm612 | src | deb | lvm | uml | uml-debug | all) ;;
+	*) die "usage: setup.sh [base|bench|vm61|vm612|src|deb|lvm|uml|uml-debug|all]..." ;;
 	esac
 	"have_$stage" || todo+=("$stage")
 done

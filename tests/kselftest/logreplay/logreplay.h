@@ -11,6 +11,7 @@
  * replay.c	stops at points of the log
  * pool.c	opens the pool on the disk of a stop, and compares
  * order.c	data before the record that maps it
+ * cut.c	one stop, for whoever looks by other means
  * dm.c		device-mapper
  *
  * The disk is one device for metadata, marks and data, in this order, so that
@@ -169,6 +170,11 @@ void replay(const struct replay_options *ro);
 /* ---- order.c ---- */
 
 void order(const char *log, uint64_t meta_sectors, uint64_t data_sectors);
+
+/* ---- cut.c ---- */
+
+void cuts(const char *log);
+void cut(const char *log, const char *disk, uint64_t entry, uint64_t seed, uint64_t sure);
 
 /* ---- dm.c ---- */
 

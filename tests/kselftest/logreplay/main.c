@@ -4,11 +4,17 @@
  *	logreplay replay cache|through OPS SEED LOG META_SECTORS DATA_SECTORS
  *		BLOCK_SIZE WORKERS
  *	logreplay order LOG META_SECTORS DATA_SECTORS
+ *	logreplay cuts LOG
+ *	logreplay cut LOG DISK ENTRY SEED SURE
  *
  * "work" works on the pool t2-pool, over t2-log and with t2-mark, and writes
  * what it did to the file OPS. "replay" has each of its workers make pools on
  * t2-meta<N> and t2-data<N>, N from 0. "order" looks at such a log, taken in the
- * way "through". Exit status 0, or 1 with the reason on stderr.
+ * way "through". "cuts" prints entries after which power can fail, each with the
+ * number of the last mark before; "cut" makes DISK, as it was before the log, what it
+ * is after such an entry; SEED, if not 0, takes some of what was not flushed, too, and all
+ * of that below sector SURE.
+ * Exit status 0, or 1 with the reason on stderr.
  */
 #include "logreplay.h"
 
@@ -175,6 +181,10 @@ int main(int argc, char **argv)
 		replay(&ro);
 	} else if (argc == 5 && !strcmp(argv[1], "order")) {
 		order(argv[2], number(argv[3]), number(argv[4]));
+	} else if (argc == 3 && !strcmp(argv[1], "cuts")) {
+		cuts(argv[2]);
+	} else if (argc == 7 && !strcmp(argv[1], "cut")) {
+		cut(argv[2], argv[3], number(argv[4]), number(argv[5]), number(argv[6]));
 	} else {
 		fail("usage: see the top of the source");
 	}
