@@ -178,16 +178,48 @@ static const struct message messages[] = {
 	{ "stats", 1, msg_stats, true },
 };
 
-static int run(struct thin2_pool *pool, const struct message *m, char **argv,
-	       char *result, unsigned int maxlen)
+static const struct message *find(const char *name)
 {
-	int r;
+	unsigned int i;
 
-	if (!m->reads_only && !thin2_rules(pool)->messages) {
+	for (i = 0; i < ARRAY_SIZE(messages); i++)
+		if (!strcasecmp(name, messages[i].name))
+			return &messages[i];
+	return NULL;
+}
+
+/* As in version 1, the mode is looked at first: it refuses wrong messages, too. */
+static int check(struct thin2_pool *pool, const struct message *m, unsigned int argc,
+		 const char *name)
+{
+	if (!(m && m->reads_only) && !thin2_rules(pool)->messages) {
 		DMERR("%s: unable to service pool target messages in READ_ONLY or FAIL mode",
 		      pool->name);
 		return -EOPNOTSUPP;
 	}
+	if (!m) {
+		DMWARN("%s: unrecognised message: %s", pool->name, name);
+		return -EINVAL;
+	}
+	if (argc != m->argc) {
+		DMWARN("%s: message %s with %u arguments, expected %u", pool->name,
+		       m->name, argc - 1, m->argc - 1);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int thin2_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
+		       char *result, unsigned int maxlen)
+{
+	struct thin2_pool_table *t = ti->private;
+	const struct message *m = find(argv[0]);
+	struct thin2_pool *pool = t->pool;
+	int r;
+
+	r = check(pool, m, argc, argv[0]);
+	if (r)
+		return r;
 	r = m->fn(pool, argv, result, maxlen);
 	if (r < 0) {
 		DMWARN("%s: message %s failed: %s (%d)", pool->name, m->name,
@@ -195,25 +227,4 @@ static int run(struct thin2_pool *pool, const struct message *m, char **argv,
 		thin2_note_error(pool, r, m->name);
 	}
 	return pdata_to_errno(r);
-}
-
-int thin2_pool_message(struct dm_target *ti, unsigned int argc, char **argv,
-		       char *result, unsigned int maxlen)
-{
-	struct thin2_pool_table *t = ti->private;
-	struct thin2_pool *pool = t->pool;
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(messages); i++) {
-		if (strcasecmp(argv[0], messages[i].name))
-			continue;
-		if (argc != messages[i].argc) {
-			DMWARN("%s: message %s with %u arguments, expected %u", pool->name,
-			       messages[i].name, argc - 1, messages[i].argc - 1);
-			return -EINVAL;
-		}
-		return run(pool, &messages[i], argv, result, maxlen);
-	}
-	DMWARN("%s: unrecognised message: %s", pool->name, argv[0]);
-	return -EINVAL;
 }

@@ -6,7 +6,7 @@
  *	no space	of data or metadata: writes that need it wait, for a
  *			time, or fail; leaves by itself when there is space
  *	read-only	asked for, or the metadata failed: mapped I/O goes on
- *	fail		the table is gone while thins are open: no I/O
+ *	fail		the table is gone while thins are open: no I/O until the next
  */
 #include "dm-thin2.h"
 #include "dm-thin2-trace.h"
@@ -106,10 +106,13 @@ static void mode_entered(struct thin2_pool *pool, enum thin2_mode mode)
 	thin2_event(pool);
 }
 
-/* From a failed pool there is no way back, from failed metadata none to writing. */
+/*
+ * From failed metadata there is no way back. A pool that has lost its table gets a mode
+ * from the next one that is resumed.
+ */
 static bool may_enter(struct thin2_pool *pool, enum thin2_mode from, enum thin2_mode to)
 {
-	if (from == to || from == THIN2_MODE_FAIL)
+	if (from == to)
 		return false;
 	if (to == THIN2_MODE_NO_SPACE)
 		return from == THIN2_MODE_WRITE;

@@ -361,9 +361,12 @@ void thin2_mode_stop(struct thin2_pool *pool);
 
 static inline void thin2_check_low_water(struct thin2_pool *pool)
 {
-	if (unlikely((u64)atomic64_read(&pool->md->alloc.free) <=
-		     READ_ONCE(pool->low_water_units)) &&
-	    !READ_ONCE(pool->low_water_told))
+	struct pdata_alloc *a = &pool->md->alloc;
+	const u64 mark = READ_ONCE(pool->low_water_units);
+
+	/* What thins have set aside is free, too, and takes a second look. */
+	if (unlikely((u64)atomic64_read(&a->free) <= mark) &&
+	    !READ_ONCE(pool->low_water_told) && pdata_alloc_free(a) <= mark)
 		thin2_low_water(pool);
 }
 

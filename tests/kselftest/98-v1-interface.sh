@@ -183,11 +183,15 @@ reload pool "$pool 128 0"
 reload pool '0 8192 thin-pool$two $MAP/t2-${v}meta $MAP/t2-${v}data 128 0'
 reload pool '0 $n thin-pool$two $MAP/t2-newmeta $MAP/t2-${v}data 128 0'
 reload pool '0 $n linear $VDB 0'
-reload pool '0 $n error'
 reload thin1 '0 65536 thin$two $MAP/t2-${v}pool 77'
 reload thin1 '0 65536 thin$two $MAP/t2-${v}pool 2'
 reload thin1 '0 65536 thin$two $MAP/t2-${v}pool 1'
 state "after the reloads"
+# What version 1 does meanwhile is its own.
+reload pool '0 $n error'
+reload pool "$pool 128 0"
+state "the table was gone"
+same 'blkop $MAP/t2-${v}thin1 check 0 1m 0'
 
 # ---- suspended ----
 
