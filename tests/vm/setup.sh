@@ -29,7 +29,7 @@ base_packages='build-essential bc flex bison libelf-dev libssl-dev pahole
 bench_packages='valgrind thin-provisioning-tools fio dmsetup linux-perf'
 vm61_packages='qemu-system-x86 linux-image-amd64 linux-headers-amd64
 	busybox-static fio lvm2 dmsetup thin-provisioning-tools e2fsprogs
-	xfsprogs util-linux'
+	xfsprogs util-linux iproute2 nbd-client nbd-server'
 
 lvm_packages='libblkid-dev'
 deb_packages='debhelper dh-dkms dpkg-dev lintian mmdebstrap'
