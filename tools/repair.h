@@ -40,7 +40,7 @@ struct rp_block {
 	u64 hi;		/* btree: last key; journal: behind the last record */
 	u64 sum;	/* mapping trees: of the leaves below; journal: nonce */
 	u64 mapped;	/* ... units mapped below; journal: durable_seq */
-	u64 copy;	/* ... pointer to it in the output, 0 = not there; journal: csum, prev_crc */
+	u64 copy;	/* ... pointer in the output, 0 = none; journal: csum, prev_crc */
 	u64 cut;	/* of a tree being deleted: children that end up to here are gone */
 	u32 refs;	/* pointers to it in the checkpoint that could be read */
 	u16 tag;	/* of pointers that mean it */

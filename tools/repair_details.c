@@ -15,7 +15,7 @@ struct entry {
 	u64 key;
 	u64 generation;		/* of its leaf */
 	bool doubt;
-	bool single;		/* the other tree does not know better, as it cannot be read there */
+	bool single;		/* the other tree cannot be read there */
 	struct thin2_details d;
 };
 

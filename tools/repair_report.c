@@ -121,7 +121,7 @@ static void text_found(const struct repair *r, FILE *f)
 	fprintf(f, "checkpoint %llu, from %s; counts of %llu groups are lost\n", r->generation,
 		checkpoint_text(r), r->groups_lost);
 	if (r->details_doubt)
-		fputs("lost: a part of the details tree; there may be thins that are not found\n", f);
+		fputs("lost: a part of the details tree; some thins may not be found\n", f);
 	fprintf(f, "journal: %zu blocks, %llu records kept of %llu; %llu blocks are lost\n",
 		r->journal.nr, r->records_kept, r->journal_records, r->journal_missing);
 	if (r->journal_missing)

@@ -204,6 +204,7 @@ static void publish_roots(struct thin2_md *md)
 		}
 		spin_unlock_irqrestore(&th->lock, flags);
 	}
+	/* Pairs with pin_base(): the roots come first. */
 	smp_store_release(&md->roots_gen, md->sb.generation);
 	list_for_each_entry_safe(th, tmp, &md->touched, touched_list) {
 		list_del_init(&th->touched_list);

@@ -44,8 +44,8 @@ retry:
 		w->action = THIN2_WAIT;
 		if (!again)
 			return;
-		/* Ask to be woken, then look once more: the write may have ended before. */
 		WRITE_ONCE(th->waiter, true);
+		/* Ask to be woken, then look once more: the write may have ended before. */
 		smp_mb();
 		again = false;
 		goto retry;
@@ -474,6 +474,7 @@ static void pin_base(struct thin2_dev *th, struct base *b)
 
 	for (;;) {
 		pdata_sm_pin(&md->tm.sm, &b->pin);
+		/* Pairs with publish_roots(). */
 		good = smp_load_acquire(&md->roots_gen) >= b->pin.generation;
 		spin_lock_irqsave(&th->lock, flags);
 		good = good && th->base_gen <= b->pin.generation;
@@ -746,6 +747,7 @@ static bool ask_begin(struct thin2_dev *th, u32 *snap_time)
 
 	spin_lock_irqsave(&th->lock, flags);
 	*snap_time = th->snap_time;
+	/* Pairs with the end of a snapshot: what it has published is seen. */
 	busy = smp_load_acquire(&th->snap_busy);
 	spin_unlock_irqrestore(&th->lock, flags);
 	return !busy;

@@ -316,7 +316,10 @@ int __must_check thin2_commit(struct thin2_md *md);
  * end.
  */
 int __must_check thin2_checkpoint_locked(struct thin2_md *md);
-/* Ends a run of steps that returned @r: no transaction stays open. Returns what the caller returns. */
+/*
+ * Ends a run of steps that returned @r: no transaction stays open. Returns what the
+ * caller returns.
+ */
 int __must_check thin2_end_step(struct thin2_md *md, int r);
 /* Commit if fewer than @blocks can be allocated. */
 int __must_check thin2_step_room(struct thin2_md *md, u64 blocks);

@@ -33,11 +33,11 @@
 #include "persistent-data/pdata-range-map.h"
 #include "persistent-data/pdata-range-tree.h"
 
-#define THIN2_MAX_DIRTY		(1u << 19)	/* un-merged records a pool */
+#define THIN2_MAX_DIRTY		524288u		/* un-merged records a pool */
 #define THIN2_MAX_ID		0xffffffffu
 #define THIN2_FILL_RANGES	64u		/* ranges that a miss reads */
 #define THIN2_USED_BITS		4096u
-#define THIN2_EVICT_MAX		(1u << 30)	/* so that shares can be multiplied out */
+#define THIN2_EVICT_MAX		1073741824u	/* so that shares can be multiplied out */
 
 struct thin2_md;
 struct thin2_dev;
@@ -152,7 +152,7 @@ struct thin2_dev {
 	struct pdata_stream stream;	/* own lock */
 
 	spinlock_t lock;		/* guards down to the next comment */
-	unsigned int epoch;		/* 0..2: state EXCL0 + epoch is exclusive now; READ_ONCE by lookups */
+	unsigned int epoch;		/* 0..2: state EXCL0 + epoch is exclusive; READ_ONCE */
 	u32 snap_time;			/* births below it may be shared */
 	bool snap_busy;			/* a snapshot was cut and is not committed yet */
 	bool epoch_used[3];		/* entries of that state may exist */
@@ -162,11 +162,11 @@ struct thin2_dev {
 	bool noted;			/* is on md->noted or md->changed */
 	u64 last_seq;			/* of the last record appended */
 	u64 version;			/* entries were forgotten: fills in flight are stale */
-	bool waiter;			/* somebody met a pending range: wake() when one ends; also set without the lock */
-	unsigned int pending;		/* writes between begin and end, <= active.room: places for their records */
+	bool waiter;			/* at a pending range: wake() when it ends; no lock */
+	unsigned int pending;		/* writes begun, <= active.room: their records */
 	u64 base_root;			/* mapping tree as of base_gen */
 	u64 base_gen;
-	const struct pdata_range *overlay;	/* replayed changes, to be laid over the base; or NULL. merge.change */
+	const struct pdata_range *overlay;	/* replayed changes, or NULL; merge.change */
 	unsigned int nr_overlay;
 
 	/* Guarded by md->meta_lock. */
@@ -178,10 +178,10 @@ struct thin2_dev {
 	bool details_dirty;
 	struct thin2_merge merge;
 	u64 round;			/* last checkpoint that froze its changes */
-	u64 detached;			/* md->nr_holds_made when its entry was last known not to be a hold's too */
+	u64 detached;			/* nr_holds_made when its entry was no hold's */
 	unsigned int open_count;
 	u64 own_decs;			/* those of them that its own merges caused; READ_ONCE */
-	u64 shared_base;		/* md->nr_decs - own_decs at its last snapshot, ~0 = unknown; READ_ONCE */
+	u64 shared_base;		/* nr_decs - own_decs then, ~0 = unknown; READ_ONCE */
 
 	/* Guarded by md->cache_lock, which nests in meta_lock. */
 	struct list_head cache_list;	/* md->cached */
@@ -200,8 +200,8 @@ struct thin2_md {
 	bool replayed;			/* there was something to replay */
 	int failed;			/* first error that ended all changes; READ_ONCE */
 
-	struct mutex meta_lock;
-	atomic_t nr_waiting;		/* who want meta_lock and need not wait for all of a merge */
+	struct mutex meta_lock;		/* trees, superblock, commits */
+	atomic_t nr_waiting;		/* for meta_lock, between steps of a merge */
 	u64 nr_rounds;			/* checkpoints begun */
 	struct pdata_bm bm;
 	struct pdata_tm tm;
@@ -217,7 +217,7 @@ struct thin2_md {
 	spinlock_t noted_lock;		/* nests in th->lock; guards noted */
 	struct list_head noted;		/* thins that belong to changed */
 	u64 merged_seq;			/* highest record merged, even partly */
-	u64 nr_decs;			/* events that may have ended somebody's sharing; READ_ONCE */
+	u64 nr_decs;			/* events that may end sharing; READ_ONCE */
 	s64 merge_mapped;		/* units the merge step under way maps (+) or unmaps (-) */
 	u64 nr_deleting;		/* READ_ONCE */
 	struct rb_root origins;		/* what others descend from, by uid */
@@ -231,8 +231,8 @@ struct thin2_md {
 	u64 hold_nodes;			/* most nodes that the details tree had when one was made */
 	unsigned int nr_touched;	/* thins with details_dirty */
 	u64 drained_gen;		/* bios older than this version are done; READ_ONCE */
-	u64 roots_gen;			/* every th->base_root is at least of this version; acquire/release */
-	unsigned long want;		/* THIN2_WANT_*: what thin2_work() owes somebody; atomic bits */
+	u64 roots_gen;			/* of every th->base_root, at least; acquire/release */
+	unsigned long want;		/* THIN2_WANT_*, of thin2_work(); atomic bits */
 	bool starved;			/* the last merge lacked metadata space; READ_ONCE */
 	bool may_free;			/* un-merged changes may free data; READ_ONCE */
 
@@ -250,7 +250,7 @@ struct thin2_md {
 	unsigned int fill_ranges;	/* ranges read on a miss; READ_ONCE */
 	u32 chunk_units;		/* writes of less are placed by chunk; READ_ONCE */
 
-	struct mutex cache_lock;
+	struct mutex cache_lock;	/* one at a time evicts */
 	struct list_head cached;	/* cache_lock: struct thin2_dev */
 
 	/* Figures for stats. */
@@ -323,7 +323,8 @@ void thin2_set_placement(struct thin2_md *md, u64 chunk_units, u64 erase_units);
 /* ---- operations of messages; durable on success, may sleep ---- */
 
 int __must_check thin2_create(struct thin2_md *md, u32 id);		/* -EXISTS */
-int __must_check thin2_create_snap(struct thin2_md *md, u32 id, u32 origin); /* -EXISTS, -NOT_FOUND */
+/* -EXISTS, -NOT_FOUND */
+int __must_check thin2_create_snap(struct thin2_md *md, u32 id, u32 origin);
 int __must_check thin2_delete(struct thin2_md *md, u32 id);		/* -NOT_FOUND, -BUSY */
 int __must_check thin2_set_transaction_id(struct thin2_md *md, u64 old, u64 new); /* -TXN_ID */
 
@@ -361,12 +362,12 @@ enum thin2_action {
 	THIN2_REMAP,		/* go to phys */
 	THIN2_ZERO,		/* reads as zeroes, nothing is mapped (read only) */
 	THIN2_PROVISION,	/* write into a hole: thin2_write_begin() */
-	THIN2_UNSHARE,		/* write into a range that may be shared:
-				 * thin2_try_exclusive(), then thin2_write_begin() */
+	/* write into a range that may be shared: thin2_try_exclusive(), then thin2_write_begin() */
+	THIN2_UNSHARE,
 	THIN2_FILL,		/* not in memory: thin2_fill() from a worker */
 	THIN2_WAIT,		/* a write in flight overlaps: retry after wake() */
-	THIN2_DAMAGED,		/* lost: I/O error, but for a write of whole units, which
-				 * heals it: thin2_write_begin() */
+	/* lost: I/O error, but for a write of whole units, which heals it: thin2_write_begin() */
+	THIN2_DAMAGED,
 };
 
 struct thin2_where {

@@ -14,10 +14,16 @@ checkpatch=$CACHE/src/linux/scripts/checkpatch.pl
 [ -e "$checkpatch" ] || die "no checkpatch: run tests/vm/setup.sh src"
 mapfile -t files < <(find drivers/md tools -name '*.[ch]' | sort)
 say "checkpatch --strict: ${#files[@]} files"
-# dm-thin2-kver.h is there to look at the kernel's version; without a GIT_DIR
-# checkpatch leaves out spdxcheck.py, which needs Python modules: done below
+# Not asked for: kzalloc_obj() and the like, which 6.1 has not; parentheses around lists
+# of X(); long messages cut in pieces, and one format of JSON in one.
+# dm-thin2-kver.h is there to look at the kernel's version, and a trace header's name is
+# no subtraction. Without a GIT_DIR checkpatch leaves out spdxcheck.py, which needs
+# Python modules: done below.
+ignore=LINUX_VERSION_CODE,ALLOC_WITH_SIZEOF,ALLOC_WITH_MULTIPLY,COMPLEX_MACRO,MACRO_ARG_UNUSED
+ignore=$ignore,MACRO_ARG_REUSE,LONG_LINE_STRING,SPLIT_STRING
 GIT_DIR=/nonexistent "$checkpatch" --root="$CACHE/src/linux" --no-summary --strict --terse --show-types \
-	--ignore LINUX_VERSION_CODE -f "${files[@]}" || rc=1
+	--ignore $ignore -f "${files[@]}" |
+	grep -v 'dm-thin2-trace.h:.*SPACING' && rc=1
 
 say "SPDX lines"
 git ls-files -co --exclude-standard -z -- . ':!tests/fuzz/corpus' \

@@ -321,9 +321,10 @@ static void skip_full(struct pdata_alloc *a, u64 index)
 	/* What cannot be read is for group_load(). */
 	if (r)
 		return;
-	for (; index < a->nr_groups &&
-	       index * a->group_units + group_size(a, index, nr_units) <= pdata_range_end(&range);
-	     index++) {
+	for (; index < a->nr_groups; index++) {
+		if (index * a->group_units + group_size(a, index, nr_units) >
+		    pdata_range_end(&range))
+			break;
 		if (a->table->group[index])
 			continue;
 		WRITE_ONCE(a->table->group[index], &full_group);

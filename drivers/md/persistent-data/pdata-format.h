@@ -22,9 +22,9 @@
 #define PDATA_UNIT_SECTORS	8u
 
 #define PDATA_FORMAT_VERSION	1
-#define PDATA_MAX_UNITS		(1ULL << 48)	/* of a volume and of a blob */
+#define PDATA_MAX_UNITS		BIT_ULL(48)	/* of a volume and of a blob */
 #define PDATA_KEY_BITS		49		/* of a unit, or one past the last */
-#define PDATA_MAX_BLOCKS	(1ULL << 48)	/* of the metadata device */
+#define PDATA_MAX_BLOCKS	BIT_ULL(48)	/* of the metadata device */
 #define PDATA_MIN_BLOCKS	512u		/* 2 MiB, LVM's smallest */
 #define PDATA_UUID_SIZE		16
 
@@ -142,8 +142,8 @@ struct pdata_hold_disk {
 #define PDATA_SLOT_BYTES	2800u
 #define PDATA_SLOT_GROUPS	(8 * PDATA_SLOT_BYTES)	/* of 3.9 MiB: 86 GiB */
 
-#define PDATA_SB_CLEAN		(1u << 0)	/* nothing to replay */
-#define PDATA_SB_NEEDS_CHECK	(1u << 1)
+#define PDATA_SB_CLEAN		BIT(0)	/* nothing to replay */
+#define PDATA_SB_NEEDS_CHECK	BIT(1)
 
 struct pdata_superblock_disk {
 	struct pdata_header h;
@@ -231,9 +231,9 @@ struct pdata_btree_disk {
 
 /* ---- device details (value of the details and deleting trees) ---- */
 
-#define PDATA_THIN_DELETING	(1u << 0)
-#define PDATA_THIN_TOMBSTONE	(1u << 1)	/* freed, kept for its descendants */
-#define PDATA_THIN_SUM_LOST	(1u << 2)	/* leaf_sum means nothing */
+#define PDATA_THIN_DELETING	BIT(0)
+#define PDATA_THIN_TOMBSTONE	BIT(1)	/* freed, kept for its descendants */
+#define PDATA_THIN_SUM_LOST	BIT(2)	/* leaf_sum means nothing */
 
 /* Where the details trees have the tombstone of @uid: behind all thin ids. */
 #define PDATA_TOMBSTONE_KEY(uid)	((1ull << 63) | (uid))

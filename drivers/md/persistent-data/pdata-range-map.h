@@ -117,7 +117,10 @@ void pdata_rm_destroy(struct pdata_range_map *rm);
  */
 bool pdata_rm_lookup(struct pdata_range_map *rm, u64 unit, u64 limit, u64 *value, u64 *end);
 
-/* As above, but @begin/@end are the exact borders of the one entry (or gap). Under the thin's lock. */
+/*
+ * As above, but @begin/@end are the exact borders of the one entry (or gap). Under the
+ * thin's lock.
+ */
 bool pdata_rm_entry(struct pdata_range_map *rm, u64 unit, u64 *begin, u64 *end, u64 *value);
 
 /**

@@ -37,7 +37,7 @@ struct pdata_tm {
 	bool super_begun;		/* a superblock may or may not have been written */
 	bool begun;			/* the last checkpoint is marked as in use */
 	struct pdata_super *last;	/* that checkpoint */
-	struct pdata_io_vec *vec;	/* PDATA_TM_BATCH; with what follows: a commit needs no memory */
+	struct pdata_io_vec *vec;	/* PDATA_TM_BATCH; so a commit needs no memory */
 	void *scratch;			/* PDATA_CHECK_SCRATCH bytes */
 	void *super;			/* a block, for superblocks */
 };
