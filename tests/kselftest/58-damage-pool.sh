@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# kernels: 6.12 uml uml-debug
+# kernels: 6.1 uml uml-debug
 # shellcheck disable=SC2016
 #
 # Damage to what belongs to the pool and not to one thin: space maps, details,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# kernels: 6.12 uml uml-debug
+# kernels: 6.1 uml uml-debug
 # shellcheck disable=SC2015,SC2016,SC2086
 #
 # Thins come and go, tables are swapped, thins and pool are suspended and resumed

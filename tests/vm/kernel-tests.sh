@@ -15,7 +15,7 @@ set -eu
 
 . "$(dirname "$0")/lib.sh"
 
-seconds=1800
+seconds=3600
 params=()
 kernels=()
 while [ $# -gt 0 ]; do

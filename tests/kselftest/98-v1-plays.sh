@@ -1,0 +1,304 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# kernels: 6.12 uml uml-debug
+# shellcheck disable=SC2016,SC2017,SC2086
+# timeout: 600
+#
+# Random plays: a script of commands is drawn by lot, and played with dm-thin
+# (version 1) and with dm-thin2.  How each command ends and in which words, status,
+# events, contents and mapped sectors must be the same.  Three kinds of play:
+#
+#	whole	I/O in whole blocks, so that used blocks and mapped sectors agree
+#	full	the same with little room and no thin shared: space runs out and comes back
+#	any	I/O of any size; contents and words agree
+#
+# SEED and ROUNDS (plays) from the environment.  What was played is in the log of one
+# that fails.
+. "$(dirname "$0")/v1-worlds.sh"
+
+SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
+ROUNDS=${ROUNDS:-9}
+steps=40
+
+# ---- what the lines of a play do ----
+
+# after: what can be seen, when all is at rest.  An event comes from a work: let it.
+after()
+{
+	local d now
+	wait_for 3 at_rest || echo "no rest"
+	pool_says | sed "$hidden"
+	for d in "$MAP/$w"-thin*; do
+		[ ! -e "$d" ] || thin_says "${d##*-thin}" | sed "$hidden_of_thins"
+	done
+	now=$(events_of)
+	[ "${1:-}" = resumed ] || echo "events: $((now - events))"
+	events=$now
+}
+
+# at_rest: the pool's status is the same twice
+at_rest()
+{
+	local was
+	was=$(pool_says --noflush)
+	sleep 0.2
+	[ "$was" = "$(pool_says --noflush)" ]
+}
+
+# says_errno COMMAND...: of blkop, which says it at the end of the line
+says_errno()
+{
+	local out rc=0
+	out=$("$@" 2>&1 </dev/null) || rc=$?
+	echo "$* -> $rc ${out##*: }" | same_words
+}
+
+# data_to MIB: the device below grows, and the pool is told
+data_to()
+{
+	dmsetup reload $w-data --table "0 $(($1 * 2048)) linear $VDB $at_data" &&
+		dmsetup suspend --noflush $w-data && dmsetup resume $w-data && pool_to
+}
+
+# waits COMMAND...: while space is out; then what is to end that
+waits()
+{
+	local job
+	io $1 bs 64k write $2 $3 $4 sync 2>/dev/null &
+	job=$!
+	wait_for 10 eval 'dmsetup status --noflush $w-pool | grep -q out_of_data_space' ||
+		echo "not out of space"
+	shift 4
+	kill -0 $job 2>/dev/null && echo "waits"
+	"$@" >/dev/null 2>&1
+	wait $job
+	echo "$* -> ended with $?" | same_words
+}
+
+# ---- drawing a play ----
+
+emit()
+{
+	echo "$*" >>"$tmp/play"
+}
+
+# one WORD...
+one()
+{
+	local -a of=("$@")
+	echo "${of[RANDOM % ${#of[@]}]}"
+}
+
+# pick: $id, one that is there
+pick()
+{
+	id=$(one "${!thins[@]}")
+}
+
+# range: $at and $len for I/O
+range()
+{
+	local unit=64 most=32
+	if [ $kind = any ]; then
+		unit=$(one 4 4 64)
+		most=$(one 4 100)
+	fi
+	len=$((RANDOM % most + 1))
+	at=$(((RANDOM * 32768 + RANDOM) % (thin_kib / unit - len) * unit))k
+	len=$((len * unit))k
+}
+
+draw_io()
+{
+	local n at len
+	for ((n = RANDOM % 4; n >= 0; n--)); do
+		pick
+		range
+		case $((RANDOM % 8)) in
+		0 | 1) emit "quietly io $id discard $(((${at%k} + 63) / 64 * 64))k 64k" ;;
+		2) [ $kind != any ] || emit "quietly io $id zeroout $at $len" ;;
+		*) emit "says_errno io $id bs 64k write $at $len $((RANDOM + 1)) sync" ;;
+		esac
+	done
+	emit "sum_of $id"
+}
+
+# A thin or snapshot comes, or one goes.
+draw_thin()
+{
+	if [ ${#thins[@]} -gt $((RANDOM % 4 + 1)) ]; then
+		pick
+		[ $id != 0 ] || return
+		[ $((RANDOM % 3)) != 0 ] || emit "run tell delete $id"
+		emit "run dmsetup remove \$w-thin$id"
+		emit "run tell delete $id"
+		unset "thins[$id]"
+		return
+	fi
+	next=$((next + 1))
+	pick
+	if [ $kind = full ] || [ $((RANDOM % 4)) = 0 ]; then
+		emit "run thin $next $thin_sectors"
+	else
+		emit "run $(one snapshot snapshot 'tell create_snap') $next $id"
+		emit "run thin_on $next $thin_sectors"
+	fi
+	thins[$next]=yes
+}
+
+# What is refused, mostly.
+draw_words()
+{
+	local bad=$((5000 + RANDOM % 9))
+	pick
+	case $((RANDOM % 13)) in
+	0) emit "run tell create_thin $(one $id x -1 '' "$bad 1" 16777216 99999999999)" ;;
+	1) emit "run tell create_snap $(one "$bad $bad" "$id $id" "$id $bad" $bad "$bad x" '')" ;;
+	2) emit "run tell delete $(one $id $bad x '' "$bad 1")" ;;
+	3) emit "run tell set_transaction_id $(one "$((transaction + 1)) 9" x "a b" '1 2 3' '')" ;;
+	4)
+		emit "run tell set_transaction_id $transaction $((transaction + 1))"
+		transaction=$((transaction + 1))
+		;;
+	5) emit "run tell $(one reserve_metadata_snap release_metadata_snap nothing '')" ;;
+	6) emit "load \"0 $thin_sectors \$thin_type \$pool $(one $bad x '' "$id /dev/none" -1)\"" ;;
+	7) emit "load \"0 $(one 64 128 4096 99999) \$pool_type \$meta \$data $(one '128 0' '' \
+		'x 0' '128 0 1 nothing' '128 0 2 read_only' '128 -1')\"" ;;
+	8) emit "run dmsetup remove \$w-pool" ;;
+	9) emit "quietly dmsetup reload \$w-thin$id --table \"0 $thin_sectors \$thin_type \$pool $bad\"" ;;
+	10) emit "run dmsetup create \$w-thinr -r --table \"0 $thin_sectors \$thin_type \$pool $id\"
+says_errno blkop \$MAP/\$w-thinr write 0 64k 1
+run dmsetup remove \$w-thinr" ;;
+	11) emit "dmsetup table \$w-pool | cut -d' ' -f6-" ;;
+	12) emit "dmsetup table \$w-thin$id | cut -d' ' -f5-" ;;
+	esac
+}
+
+draw_suspend()
+{
+	local flags
+	flags=$(one '' --noflush '--noflush --nolockfs' --nolockfs)
+	pick
+	case $((RANDOM % 5)) in
+	0) emit "run dmsetup suspend $flags \$w-thin$id" ;;
+	1)
+		emit "run dmsetup suspend $flags \$w-pool"
+		draw_words
+		;;
+	2)
+		emit "run dmsetup suspend $flags \$w-thin$id"
+		emit "run dmsetup suspend $flags \$w-pool"
+		draw_words
+		;;
+	3) emit "run dmsetup rename \$w-thin$id \$w-thinx
+run dmsetup rename \$w-thinx \$w-thin$id" ;;
+	4)
+		emit "dmsetup reload \$w-thin$id --table \"0 $(one 2048 65536) \$thin_type \$pool $id\"
+dmsetup suspend $flags \$w-thin$id
+run dmsetup resume \$w-thin$id
+dmsetup reload \$w-thin$id --table \"0 $thin_sectors \$thin_type \$pool $id\""
+		;;
+	esac
+	emit "run dmsetup resume \$w-pool"
+	emit "run dmsetup resume \$w-thin$id"
+	resumed=resumed
+}
+
+draw_reload()
+{
+	emit "run pool_to $(one 0 64 200) $(one '' '' error_if_no_space no_discard_passdown \
+		ignore_discard read_only skip_block_zeroing 'read_only error_if_no_space' \
+		'skip_block_zeroing no_discard_passdown error_if_no_space')"
+	emit "dmsetup table \$w-pool | cut -d' ' -f6-"
+	pick
+	emit "says_errno io $id write 0 64k $RANDOM sync"
+	emit "says_errno io $id write $((thin_kib - 64))k 64k $RANDOM sync"
+	[ $((RANDOM % 2)) = 0 ] || draw_words
+	emit "run pool_to 0 $(one '' error_if_no_space)"
+	resumed=resumed
+}
+
+# Space runs out while I/O waits, and comes back in one way or another.
+draw_queue()
+{
+	[ $kind = full ] || return
+	pick
+	emit "run pool_to 0"
+	emit "io $id bs 64k write 0 ${thin_kib}k $RANDOM sync 2>/dev/null &"
+	emit "wait_for 20 is_full; pool_says --noflush"
+	draw_suspend
+	case $((RANDOM % 4)) in
+	0)
+		data_mib=$((data_mib + 8))
+		emit "run data_to $data_mib"
+		;;
+	1) emit "run pool_to 0 error_if_no_space" ;;
+	2) emit "run tell create_thin 4999; run tell delete 4999; run pool_to 0 error_if_no_space" ;;
+	3) emit "run dmsetup suspend --noflush \$w-thin$id; run pool_to 0 error_if_no_space
+run dmsetup resume \$w-thin$id" ;;
+	esac
+	emit "run pool_to 0 error_if_no_space"
+	emit "wait; pool_says --noflush"
+	emit "run pool_to 0 $(one '' error_if_no_space)"
+	resumed=resumed
+}
+
+# draw KIND: a play, into $tmp/play
+draw()
+{
+	local s step id next=0 transaction=0 resumed
+	local -A thins=([0]=yes)
+	kind=$1
+	data_mib=512
+	thin_kib=16384
+	if [ $kind = full ]; then
+		data_mib=24
+		thin_kib=65536
+	fi
+	thin_sectors=$((thin_kib * 2))
+	rm -f "$tmp/play"
+	emit "run world_up 16 $data_mib $(one 0 100) $(one '' error_if_no_space no_discard_passdown)"
+	[ $kind != full ] || emit "run pool_to 0 error_if_no_space"
+	emit "run thin 0 $thin_sectors"
+	emit "events=\$(events_of)"
+	for ((s = 0; s < steps; s++)); do
+		resumed=
+		step=$(one io io io io thin thin words words suspend reload queue)
+		emit "echo '-- $s: $step'"
+		draw_$step
+		emit "after $resumed"
+	done
+	pick
+	for id in "${!thins[@]}"; do
+		emit "sum_of $id"
+	done
+}
+
+# ---- both worlds ----
+
+# What is no part of one kind: used data and the low water mark of I/O of any size.
+any_hides=
+hidden=
+hidden_of_thins=
+
+for ((round = 0; round < ROUNDS; round++)); do
+	RANDOM=$(((SEED + round) % 32768))
+	kinds=(${KINDS:-whole full any})
+	draw "${kinds[round % ${#kinds[@]}]}"
+	hidden='s/\(status: [0-9]*\) [0-9]*/\1 USED/; s/ [0-9][0-9]* \(r[wo] \)/ HELD \1/'
+	hidden_of_thins='s/:.*//'
+	if [ $kind != any ]; then
+		hidden=${hidden#*; }
+		hidden_of_thins=
+	fi
+	for world in v1 v2; do
+		enter $world
+		# shellcheck disable=SC1091
+		(. "$tmp/play") >"$tmp/play.$world" 2>&1 </dev/null
+		world_down >/dev/null 2>&1
+		same_words <"$tmp/play.$world" >"$tmp/said.$world"
+	done
+	check_range "play $round ($kind): something is said" "$(wc -l <"$tmp/said.v1")" 100 5000
+	check "play $round ($kind): the same from both (SEED=$((SEED + round)))" \
+		diff -U 4 "$tmp/said.v1" "$tmp/said.v2" || cat "$tmp/play"
+done
