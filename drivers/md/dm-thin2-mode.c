@@ -55,15 +55,22 @@ static void do_event(struct work_struct *work)
 {
 	struct thin2_pool *pool = container_of(work, struct thin2_pool, event_work);
 
+	int due = atomic_xchg(&pool->events_due, 0);
+
 	mutex_lock(&pool->bind_lock);
-	if (pool->ti)
+	while (pool->ti && due-- > 0)
 		dm_table_event(pool->ti->table);
 	mutex_unlock(&pool->bind_lock);
 }
 
+/*
+ * Each one counts: some who wait for one compare the number. Not a work of the pool's
+ * own queues, which a resume flushes with bind_lock held. Any context.
+ */
 void thin2_event(struct thin2_pool *pool)
 {
-	queue_work(pool->io_wq, &pool->event_work);
+	atomic_inc(&pool->events_due);
+	schedule_work(&pool->event_work);
 }
 
 void thin2_low_water(struct thin2_pool *pool)
@@ -71,6 +78,8 @@ void thin2_low_water(struct thin2_pool *pool)
 	unsigned long flags;
 	bool tell;
 
+	if (READ_ONCE(pool->low_water_told))
+		return;
 	spin_lock_irqsave(&pool->lock, flags);
 	tell = !pool->low_water_told;
 	WRITE_ONCE(pool->low_water_told, true);
@@ -166,6 +175,8 @@ void thin2_note_error(struct thin2_pool *pool, int r, const char *what)
 
 bool thin2_out_of_space(struct thin2_pool *pool, int r)
 {
+	if (r == -PDATA_E_DATA_NOSPC)
+		thin2_low_water(pool);
 	thin2_set_mode(pool, THIN2_MODE_NO_SPACE, pdata_error_text(r));
 	return !thin2_errors_on_no_space(pool);
 }
@@ -173,6 +184,20 @@ bool thin2_out_of_space(struct thin2_pool *pool, int r)
 static bool has_space(struct thin2_md *md)
 {
 	return pdata_alloc_free(&md->alloc) && thin2_admit(md) && !READ_ONCE(md->starved);
+}
+
+/*
+ * A resume of the same table: what waits gets its time once more. The mode stays as it is
+ * until space is found.
+ */
+void thin2_no_space_again(struct thin2_pool *pool)
+{
+	unsigned int secs = READ_ONCE(no_space_timeout_secs);
+
+	WRITE_ONCE(pool->no_space_expired, false);
+	if (secs && !pool->features.error_if_no_space)
+		mod_delayed_work(pool->io_wq, &pool->no_space_work, secs * HZ);
+	thin2_check_space(pool);
 }
 
 /* A pool that ran out of space goes on by itself once there is some. */
@@ -189,7 +214,8 @@ static void do_no_space_timeout(struct work_struct *work)
 	struct thin2_thin *thin;
 	unsigned long flags;
 
-	if (!thin2_mode_is(pool, THIN2_MODE_NO_SPACE))
+	/* The setting may have become "for ever" since the time was set. */
+	if (!thin2_mode_is(pool, THIN2_MODE_NO_SPACE) || !READ_ONCE(no_space_timeout_secs))
 		return;
 	DMWARN("%s: no space came in time: writes that need some fail from now on", pool->name);
 	spin_lock_irqsave(&pool->lock, flags);

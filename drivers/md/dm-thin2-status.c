@@ -11,13 +11,12 @@
 static void settle(struct thin2_pool *pool, struct dm_target *ti, unsigned int flags)
 {
 	struct thin2_md *md = pool->md;
-	int r;
+	int r = 0;
 
 	if ((flags & DM_STATUS_NOFLUSH_FLAG) || dm_suspended(ti) || !thin2_rules(pool)->messages)
 		return;
-	if (!atomic64_read(&md->nr_dirty) && !READ_ONCE(md->may_free))
-		return;
-	r = thin2_checkpoint(md);
+	if (atomic64_read(&md->nr_dirty) || READ_ONCE(md->may_free))
+		r = thin2_checkpoint(md);
 	if (r)
 		thin2_note_error(pool, r, "a checkpoint for status");
 	thin2_check_space(pool);

@@ -365,14 +365,24 @@ static int maybe_reopen(struct thin2_pool *pool, struct thin2_pool_table *t)
 	return pdata_to_errno(r);
 }
 
-static void set_first_mode(struct thin2_pool *pool)
+/* Of a table that is resumed, @again if it was the last one, too. */
+static void set_first_mode(struct thin2_pool *pool, bool again)
 {
-	if (pool->features.read_only)
+	if (again && thin2_mode_is(pool, THIN2_MODE_NO_SPACE))
+		thin2_no_space_again(pool);
+	else if (pool->features.read_only)
 		thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "asked for");
 	else if (thin2_md_needs_check(pool->md))
 		thin2_set_mode(pool, THIN2_MODE_READ_ONLY, "the metadata needs a check");
 	else
 		thin2_set_mode(pool, THIN2_MODE_WRITE, "resumed");
+}
+
+static u64 low_water_units(const struct thin2_pool_table *t)
+{
+	u64 units = t->block_sectors / THIN2_UNIT_SECTORS;
+
+	return min(t->low_water_blocks, U64_MAX / units) * units;
 }
 
 /* LVM's rule for when metadata is short. */
@@ -385,6 +395,7 @@ static int pool_preresume(struct dm_target *ti)
 {
 	struct thin2_pool_table *t = ti->private;
 	struct thin2_pool *pool = t->pool;
+	bool again;
 	int r;
 
 	mutex_lock(&pool->bind_lock);
@@ -393,15 +404,15 @@ static int pool_preresume(struct dm_target *ti)
 		r = resize(pool, t);
 	if (r)
 		goto out;
+	again = pool->ti == ti;
 	pool->ti = ti;
 	pool->features = t->features;
 	WRITE_ONCE(pool->passdown, t->passdown);
-	WRITE_ONCE(pool->low_water_units, t->low_water_blocks *
-		   (t->block_sectors / THIN2_UNIT_SECTORS));
+	WRITE_ONCE(pool->low_water_units, low_water_units(t));
 	WRITE_ONCE(pool->low_meta_blocks, low_meta_blocks(pool));
 	thin2_set_placement(pool->md, t->block_sectors / THIN2_UNIT_SECTORS,
 			    t->features.erase_sectors / THIN2_UNIT_SECTORS);
-	set_first_mode(pool);
+	set_first_mode(pool, again);
 out:
 	mutex_unlock(&pool->bind_lock);
 	return r;

@@ -162,7 +162,8 @@ struct thin2_pool {
 	atomic_t wake_gen;		/* counts wake(): nothing is parked that missed one */
 	bool has_parked;		/* since the last wake-up was worked off */
 	struct work_struct wake_work;	/* io_wq */
-	struct work_struct event_work;	/* io_wq */
+	struct work_struct event_work;
+	atomic_t events_due;
 	struct delayed_work retry_work;	/* io_wq: for who waits for memory */
 	struct delayed_work no_space_work;	/* io_wq */
 	struct delayed_work tick;	/* maint_wq */
@@ -352,6 +353,7 @@ void thin2_set_mode(struct thin2_pool *pool, enum thin2_mode mode, const char *w
 void thin2_note_error(struct thin2_pool *pool, int r, const char *what);
 /* No space: waits (true) or is an error. Any context. */
 bool thin2_out_of_space(struct thin2_pool *pool, int r);
+void thin2_no_space_again(struct thin2_pool *pool);
 void thin2_check_space(struct thin2_pool *pool);
 void thin2_event(struct thin2_pool *pool);
 void thin2_low_water(struct thin2_pool *pool);
@@ -359,14 +361,14 @@ bool thin2_errors_on_no_space(struct thin2_pool *pool);
 void thin2_mode_init(struct thin2_pool *pool);
 void thin2_mode_stop(struct thin2_pool *pool);
 
+/* After space was taken. */
 static inline void thin2_check_low_water(struct thin2_pool *pool)
 {
 	struct pdata_alloc *a = &pool->md->alloc;
 	const u64 mark = READ_ONCE(pool->low_water_units);
 
 	/* What thins have set aside is free, too, and takes a second look. */
-	if (unlikely((u64)atomic64_read(&a->free) <= mark) &&
-	    !READ_ONCE(pool->low_water_told) && pdata_alloc_free(a) <= mark)
+	if (unlikely((u64)atomic64_read(&a->free) < mark) && pdata_alloc_free(a) < mark)
 		thin2_low_water(pool);
 }
 
