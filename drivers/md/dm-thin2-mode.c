@@ -181,9 +181,11 @@ bool thin2_out_of_space(struct thin2_pool *pool, int r)
 	return !thin2_errors_on_no_space(pool);
 }
 
+/* Units in quarantine are on their way: whoever needs one waits for that, in any mode. */
 static bool has_space(struct thin2_md *md)
 {
-	return pdata_alloc_free(&md->alloc) && thin2_admit(md) && !READ_ONCE(md->starved);
+	return (atomic64_read(&md->alloc.quarantined) || pdata_alloc_free(&md->alloc)) &&
+	       thin2_admit(md) && !READ_ONCE(md->starved);
 }
 
 /*

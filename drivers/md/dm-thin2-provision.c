@@ -165,6 +165,11 @@ enum thin2_outcome thin2_refused(struct thin2_thin *thin, int r, blk_status_t *s
 		r = -PDATA_E_META_NOSPC;
 	switch (r) {
 	case -PDATA_E_RETRY:
+		if (pdata_alloc_free(&pool->md->alloc))
+			return THIN2_AGAIN;
+		/* What is free is still in quarantine: a discard of the disk's may take long. */
+		thin2_pool_retry_later(pool);
+		return THIN2_PARK;
 	case -PDATA_E_MISS:
 		return THIN2_AGAIN;
 	case -PDATA_E_PENDING:

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # kernels: 6.12 uml uml-debug
-# shellcheck disable=SC2016,SC2017,SC2086
+# shellcheck disable=SC2016,SC2017,SC2046,SC2086,SC2206
 # timeout: 600
 #
 # Random plays: a script of commands is drawn by lot, and played with dm-thin
@@ -58,11 +58,11 @@ says_errno()
 	echo "$* -> $rc ${out##*: }" | same_words
 }
 
-# data_to MIB: the device below grows, and the pool is told
+# data_to MIB [FEATURE]: the device below grows, and the pool is told
 data_to()
 {
 	dmsetup reload $w-data --table "0 $(($1 * 2048)) linear $VDB $at_data" &&
-		dmsetup suspend --noflush $w-data && dmsetup resume $w-data && pool_to
+		dmsetup suspend --noflush $w-data && dmsetup resume $w-data && pool_to 0 ${2:-}
 }
 
 is_full()
@@ -141,12 +141,52 @@ draw_thin()
 	next=$((next + 1))
 	pick
 	if [ $kind = full ] || [ $((RANDOM % 4)) = 0 ]; then
-		emit "run thin $next $thin_sectors"
+		thins[$next]=
+		[ $kind != any ] || thins[$next]=$(one '' '$MAP/$w-ext')
+		emit "run thin $next $thin_sectors ${thins[$next]}"
 	else
+		thins[$next]=${thins[$id]}
 		emit "run $(one snapshot snapshot 'tell create_snap') $next $id"
-		emit "run thin_on $next $thin_sectors"
+		emit "run thin_on $next $thin_sectors ${thins[$next]}"
 	fi
-	thins[$next]=yes
+}
+
+# thin_line [SECTORS]: the table of $id
+thin_line()
+{
+	echo "0 ${1:-$thin_sectors} \$thin_type \$pool $id ${thins[$id]}"
+}
+
+# What is below a name is exchanged, and comes back.
+draw_table()
+{
+	pick
+	case $((RANDOM % 6)) in
+	0) emit "run dmsetup wipe_table \$w-thin$id" ;;
+	1) emit "dmsetup reload \$w-thin$id --table '0 $thin_sectors error'
+run dmsetup suspend \$w-thin$id
+run dmsetup resume \$w-thin$id" ;;
+	2) emit "run dmsetup remove $(one '' --deferred) \$w-thin$id
+run thin_on $id $(one 2048 2056 32761 262144) ${thins[$id]}" ;;
+	3)
+		emit "run dmsetup reload \$w-pool --table \"0 65536 \$pool_type \$meta \$data 128 0\"
+quietly dmsetup resume \$w-pool
+dmsetup clear \$w-pool
+run dmsetup resume \$w-pool"
+		resumed=resumed
+		;;
+	4)
+		data_mib=$((data_mib + (data_mib < 48 || data_mib > 256 ? 8 : 0)))
+		emit "run data_to $data_mib $no_space"
+		resumed=resumed
+		;;
+	5) emit "run dmsetup reload \$w-thin$id --table '0 $thin_sectors linear $VDB 0'
+run dmsetup clear \$w-thin$id" ;;
+	esac
+	emit "says_errno io $id write 0 64k $RANDOM sync"
+	emit "sum_of $id"
+	emit "dmsetup reload \$w-thin$id --table \"$(thin_line)\"
+run dmsetup resume \$w-thin$id"
 }
 
 # What is refused, mostly.
@@ -196,10 +236,10 @@ draw_suspend()
 	3) emit "run dmsetup rename \$w-thin$id \$w-thinx
 run dmsetup rename \$w-thinx \$w-thin$id" ;;
 	4)
-		emit "dmsetup reload \$w-thin$id --table \"0 $(one 2048 65536) \$thin_type \$pool $id\"
+		emit "dmsetup reload \$w-thin$id --table \"$(thin_line $(one 2048 65536))\"
 dmsetup suspend $flags \$w-thin$id
 run dmsetup resume \$w-thin$id
-dmsetup reload \$w-thin$id --table \"0 $thin_sectors \$thin_type \$pool $id\""
+dmsetup reload \$w-thin$id --table \"$(thin_line)\""
 		;;
 	esac
 	emit "run dmsetup resume \$w-pool"
@@ -250,7 +290,7 @@ run dmsetup resume \$w-thin$id" ;;
 draw()
 {
 	local s step id next=0 transaction=0 resumed lot=$RANDOM
-	local -A thins=([0]=yes)
+	local -A thins=([0]='')
 	kind=$1
 	data_mib=512
 	thin_kib=16384
@@ -263,12 +303,14 @@ draw()
 	thin_sectors=$((thin_kib * 2))
 	rm -f "$tmp/play"
 	emit "run world_up 16 $data_mib $(one 0 100) $no_space"
+	emit "dmsetup create \$w-ext --table \"0 16401 linear $VDB \$((at_data + 1024 * 2048))\"
+blkop \$MAP/\$w-ext write 0 8200k 1"
 	emit "run thin 0 $thin_sectors"
 	emit "events=\$(events_of)"
 	for ((s = 0; s < steps; s++)); do
 		resumed=
 		lot=$RANDOM
-		step=$(one io io io io thin thin words words suspend reload queue)
+		step=$(one io io io io thin thin words words suspend reload table queue)
 		emit "step $s: $step"
 		draw_$step
 		emit "after $resumed"
@@ -287,11 +329,11 @@ for ((round = 0; round < ROUNDS; round++)); do
 	draw "${kinds[round % ${#kinds[@]}]}"
 	cat "$tmp/play"
 	# Used data is no part of I/O of any size.
-	hidden='s/\(status: [0-9]*\) [0-9]*/\1 USED/; s/ [0-9][0-9]* \(r[wo] \)/ HELD \1/'
-	hidden_of_thins='s/:.*//'
-	if [ $kind != any ]; then
-		hidden=${hidden#*; }
-		hidden_of_thins=
+	hidden=
+	hidden_of_thins=
+	if [ $kind = any ]; then
+		hidden='s/\(status: [0-9]*\) [0-9]*/\1 USED/'
+		hidden_of_thins='s/:.*//'
 	fi
 	for world in v1 v2; do
 		enter $world

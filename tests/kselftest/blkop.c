@@ -13,6 +13,7 @@
  *	zeroout OFFSET LENGTH		BLKZEROOUT
  *	sync				fsync()
  *	bs BYTES			size of the writes that follow
+ *	nowait				reads and writes that follow must not block
  *	sum OFFSET LENGTH		print a checksum
  *	same FILE			compare all of it with another device or file
  *	random SEED COUNT FILE		COUNT random operations, done to FILE too
@@ -32,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define CHUNK	(1u << 20)
@@ -45,6 +47,7 @@ struct dev {
 static uint8_t *buf, *buf2;
 static uint64_t bs = CHUNK;
 static uint64_t min_grain;
+static int rw_flags;
 
 __attribute__((noreturn, format(printf, 1, 2)))
 static void fail(const char *fmt, ...)
@@ -101,7 +104,8 @@ static struct dev open_dev(const char *name, int flags)
 
 static void read_at(const struct dev *d, uint8_t *p, uint64_t offset, uint64_t len)
 {
-	ssize_t n = pread(d->fd, p, len, offset);
+	struct iovec iov = { .iov_base = p, .iov_len = len };
+	ssize_t n = preadv2(d->fd, &iov, 1, offset, rw_flags);
 
 	if (n != (ssize_t)len)
 		fail("%s: read at %llu: %s", d->name, (unsigned long long)offset,
@@ -110,7 +114,8 @@ static void read_at(const struct dev *d, uint8_t *p, uint64_t offset, uint64_t l
 
 static void write_at(const struct dev *d, const uint8_t *p, uint64_t offset, uint64_t len)
 {
-	ssize_t n = pwrite(d->fd, p, len, offset);
+	struct iovec iov = { .iov_base = (void *)p, .iov_len = len };
+	ssize_t n = pwritev2(d->fd, &iov, 1, offset, rw_flags);
 
 	if (n != (ssize_t)len)
 		fail("%s: write at %llu: %s", d->name, (unsigned long long)offset,
@@ -294,6 +299,10 @@ static int command(const struct dev *d, int argc, char **argv)
 	if (!strcmp(c, "sync")) {
 		if (fsync(d->fd))
 			fail("%s: fsync: %s", d->name, strerror(errno));
+		return 1;
+	}
+	if (!strcmp(c, "nowait")) {
+		rw_flags = RWF_NOWAIT;
 		return 1;
 	}
 	if (argc < 2)

@@ -118,11 +118,13 @@ io()
 	blkop $MAP/$w-thin$id "$@"
 }
 
-# Version 1's figures of metadata are its own; whether discards go down hangs on the disk.
+# Figures of metadata and held blocks are each one's own; whether discards go down hangs on
+# the disk.
 pool_says()
 {
 	echo "status: $(dmsetup status "$@" $w-pool | cut -d' ' -f4,6-11 |
-		sed 's/no_discard_passdown/PASSDOWN/; s/discard_passdown/PASSDOWN/')"
+		sed 's/no_discard_passdown/PASSDOWN/; s/discard_passdown/PASSDOWN/
+			s/ [0-9][0-9]* \(r[wo]\|out_of_data_space\) / HELD \1 /')"
 }
 
 thin_says()
