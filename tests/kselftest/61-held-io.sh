@@ -170,10 +170,10 @@ low_water=$(($(total_data) - $(used_data) - 64))
 must dm_reload t2-pool "$(pool_table)"
 sleep 1.5
 n=$(events)
-must on 1 write 0 1m 1
+must on 1 bs 64k write 0 4m 1
 sleep 0.5
-check_is "above the low water mark there is no event" "$(events)" "$n"
-must on 1 write 1m 8m 1
+check_is "with as much as the low water mark there is no event" "$(events)" "$n"
+must on 1 bs 64k write 4m 128k 1
 check "below it there is" wait_for 5 more_events "$n"
 n=$(events)
 must on 1 write 9m 8m 1
@@ -190,10 +190,13 @@ check "after a resume once more" wait_for 5 more_events "$n"
 low_water=0
 must dm_reload t2-pool "$(pool_table)"
 sleep 1.5
-timeout 60 dmsetup wait t2-pool "$(events)" &
+n=$(events)
+timeout 60 dmsetup wait t2-pool "$n" &
 waiter=$!
 check "full at the end" hold 1 20 492 9
 check "dmsetup wait returns" wait $waiter
+check "an event for the mark, and one" wait_for 5 more_events $((n + 1))
+check_is "for the mode" "$(events)" $((n + 2))
 must on 0 discard 0 end
 must on 1 discard 0 20m
 features=(error_if_no_space)

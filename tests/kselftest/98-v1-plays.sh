@@ -12,12 +12,13 @@
 #	full	the same with little room and no thin shared: space runs out and comes back
 #	any	I/O of any size; contents and words agree
 #
-# SEED, ROUNDS (plays) and WHAT (kinds) from the environment.  What is played is in the log.
+# SEED, ROUNDS (plays), COUNT (steps of one) and WHAT (kinds) from the environment.  What
+# is played is in the log.
 . "$(dirname "$0")/v1-worlds.sh"
 
-SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
+SEED=${SEED:-1}
 ROUNDS=${ROUNDS:-3}
-steps=25
+steps=${COUNT:-15}
 
 # ---- what the lines of a play do ----
 
@@ -342,7 +343,7 @@ for ((round = 0; round < ROUNDS; round++)); do
 		world_down >/dev/null 2>&1
 		same_words <"$tmp/play.$world" >"$tmp/said.$world"
 	done
-	check_range "play $round ($kind): something is said" "$(wc -l <"$tmp/said.v1")" 100 5000
+	check_range "play $round ($kind): something is said" "$(wc -l <"$tmp/said.v1")" 50 5000
 	check "play $round ($kind): the same from both (SEED=$((SEED + round)))" \
 		diff -U 4 "$tmp/said.v1" "$tmp/said.v2"
 done
