@@ -172,8 +172,7 @@ run thin_on $id $(one 2048 2056 32761 262144) ${thins[$id]}" ;;
 	3)
 		emit "run dmsetup reload \$w-pool --table \"0 65536 \$pool_type \$meta \$data 128 0\"
 quietly dmsetup resume \$w-pool
-dmsetup clear \$w-pool
-run dmsetup resume \$w-pool"
+run pool_to 0 $no_space"
 		resumed=resumed
 		;;
 	4)
