@@ -4,4 +4,4 @@
 s/origin_begin="0" data_begin="0"/origin_begin="'$((i \/ 3000))'" data_begin="'$((i % 3000))'"/
 s/fake_metadata_ 400 /fake_metadata_ 250 /
 s/^DATA=7200/DATA=6100/
-s/^DATA=300/DATA=151/
+s/^DATA=300/DATA=195/
