@@ -54,7 +54,6 @@ bool thin2_errors_on_no_space(struct thin2_pool *pool)
 static void do_event(struct work_struct *work)
 {
 	struct thin2_pool *pool = container_of(work, struct thin2_pool, event_work);
-
 	int due = atomic_xchg(&pool->events_due, 0);
 
 	mutex_lock(&pool->bind_lock);

@@ -164,7 +164,7 @@ struct thin2_pool {
 	struct work_struct wake_work;	/* io_wq */
 	struct work_struct event_work;
 	atomic_t events_due;
-	struct delayed_work retry_work;	/* io_wq: for who waits for memory */
+	struct delayed_work retry_work;	/* io_wq: who waits for memory or quarantine */
 	struct delayed_work no_space_work;	/* io_wq */
 	struct delayed_work tick;	/* maint_wq */
 	u64 tick_seq;			/* tick only: last record when it ran last */
