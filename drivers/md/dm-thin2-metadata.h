@@ -33,11 +33,11 @@
 #include "persistent-data/pdata-range-map.h"
 #include "persistent-data/pdata-range-tree.h"
 
-#define THIN2_MAX_DIRTY		524288u		/* un-merged records a pool */
+#define THIN2_MAX_DIRTY		(512u * 1024)	/* un-merged records a pool */
 #define THIN2_MAX_ID		0xffffffffu
 #define THIN2_FILL_RANGES	64u		/* ranges that a miss reads */
 #define THIN2_USED_BITS		4096u
-#define THIN2_EVICT_MAX		1073741824u	/* so that shares can be multiplied out */
+#define THIN2_EVICT_MAX		(1024u * 1024 * 1024)	/* so that shares can be multiplied out */
 
 struct thin2_md;
 struct thin2_dev;

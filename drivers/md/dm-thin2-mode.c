@@ -102,14 +102,21 @@ static void unpark_all(struct thin2_pool *pool)
 	spin_unlock_irqrestore(&pool->lock, flags);
 }
 
-/* What a new mode sets off, apart from waiting bios. */
-static void mode_entered(struct thin2_pool *pool, enum thin2_mode mode)
+/* For how long writes wait for space, from now on. */
+static void start_no_space_timeout(struct thin2_pool *pool)
 {
 	unsigned int secs = READ_ONCE(no_space_timeout_secs);
 
-	if (mode == THIN2_MODE_NO_SPACE && secs && !pool->features.error_if_no_space)
-		queue_delayed_work(pool->io_wq, &pool->no_space_work, secs * HZ);
-	else if (mode != THIN2_MODE_NO_SPACE)
+	if (secs && !pool->features.error_if_no_space)
+		mod_delayed_work(pool->io_wq, &pool->no_space_work, secs * HZ);
+}
+
+/* What a new mode sets off, apart from waiting bios. */
+static void mode_entered(struct thin2_pool *pool, enum thin2_mode mode)
+{
+	if (mode == THIN2_MODE_NO_SPACE)
+		start_no_space_timeout(pool);
+	else
 		cancel_delayed_work(&pool->no_space_work);
 	thin2_event(pool);
 }
@@ -193,11 +200,8 @@ static bool has_space(struct thin2_md *md)
  */
 void thin2_no_space_again(struct thin2_pool *pool)
 {
-	unsigned int secs = READ_ONCE(no_space_timeout_secs);
-
 	WRITE_ONCE(pool->no_space_expired, false);
-	if (secs && !pool->features.error_if_no_space)
-		mod_delayed_work(pool->io_wq, &pool->no_space_work, secs * HZ);
+	start_no_space_timeout(pool);
 	thin2_check_space(pool);
 }
 

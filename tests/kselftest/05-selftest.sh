@@ -36,7 +36,7 @@ for seed in "${seeds[@]}"; do
 done
 check "range map: $ranges ranges" run rm-large $ranges
 for shape in "${shapes[@]}"; do
-	check "range map: memory an entry takes, shape $shape" run rm-bytes $shape
+	check "range map: memory an entry takes, shape $shape" run rm-bytes "$shape"
 done
 check "range map: lookups beside stores and flips" run rm-readers 3000
 check "metadata I/O: cache and device agree" run io-cache 1 $VDA

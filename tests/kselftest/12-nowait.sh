@@ -35,10 +35,7 @@ check "nothing of that has been written" on 0 check 0 64k 5
 check_range "none of them waited, seconds" $((SECONDS - start)) 0 30
 
 if modprobe dm-thin-pool 2>/dev/null; then
-	must dm_make t2-v1meta "0 65536 linear $VDA $((128 * 2048))"
-	must dm_make t2-v1data "0 65536 linear $VDB $((3072 * 2048))"
-	must dd if=/dev/zero of=$MAP/t2-v1meta bs=4k count=1 oflag=direct status=none
-	must dm_make t2-v1pool "0 65536 thin-pool $MAP/t2-v1meta $MAP/t2-v1data 128 0"
+	must v1_pool_make 32
 	must dmsetup message t2-v1pool 0 "create_thin 0"
 	must dm_make t2-v1thin "0 65536 thin $MAP/t2-v1pool 0"
 	check_fails "dm-thin v1 refuses it" "not supported" blkop $MAP/t2-v1thin nowait zero 0 4k

@@ -82,7 +82,7 @@ writer &
 job=$!
 must wait_for 20 more_than 5
 # The children serve; the one that listens is stopped with them.
-mapfile -t all < <(pgrep -P $server; echo $server)
+mapfile -t all < <(pgrep -P "$server"; echo "$server")
 kill -STOP "${all[@]}"
 sleep 0.5
 stood=$(acknowledged)

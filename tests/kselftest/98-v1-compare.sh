@@ -17,10 +17,7 @@ RANDOM=$((SEED % 32768))
 modprobe dm-thin-pool || { skip "compare with version 1" "no dm-thin-pool"; exit 0; }
 mib=24
 must pool_make
-must dm_make t2-v1meta "0 $((64 * 2048)) linear $VDA $((128 * 2048))"
-must dm_make t2-v1data "0 $((1024 * 2048)) linear $VDB $((3072 * 2048))"
-must dd if=/dev/zero of=$MAP/t2-v1meta bs=4k count=1 oflag=direct status=none
-must dm_make t2-v1pool "0 $((1024 * 2048)) thin-pool $MAP/t2-v1meta $MAP/t2-v1data 128 0"
+must v1_pool_make 1024
 
 both_msg()
 {

@@ -15,10 +15,7 @@ data_mib=8		# 128 blocks of 64 KiB
 n=$((data_mib * 2048))
 export n
 must pool_make
-must dm_make t2-v1meta "0 131072 linear $VDA $((128 * 2048))"
-must dm_make t2-v1data "0 $n linear $VDB $((3072 * 2048))"
-must dd if=/dev/zero of=$MAP/t2-v1meta bs=4k count=1 oflag=direct status=none
-must dm_make t2-v1pool "0 $n thin-pool $MAP/t2-v1meta $MAP/t2-v1data 128 0"
+must v1_pool_make $data_mib
 # for tables that are tried out
 must dm_make t2-newmeta "0 16384 linear $VDA $((200 * 2048))"
 must dm_make t2-newdata "0 16384 linear $VDB $((4500 * 2048))"

@@ -176,6 +176,7 @@ run pool_to 0 $no_space"
 		resumed=resumed
 		;;
 	4)
+		# "full" stays smaller than a thin
 		data_mib=$((data_mib + (data_mib < 48 || data_mib > 256 ? 8 : 0)))
 		emit "run data_to $data_mib $no_space"
 		resumed=resumed

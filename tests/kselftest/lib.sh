@@ -254,6 +254,16 @@ pool_make()
 	meta_make && data_make && pool_open
 }
 
+# v1_pool_make DATA-MIB: one of dm-thin version 1 as t2-v1pool, beside ours on the disks
+v1_pool_make()
+{
+	local n=$(($1 * 2048))
+	dm_make t2-v1meta "0 $((64 * 2048)) linear $VDA $((128 * 2048))" &&
+		dm_make t2-v1data "0 $n linear $VDB $((3072 * 2048))" &&
+		dd if=/dev/zero of=$MAP/t2-v1meta bs=4k count=1 oflag=direct status=none &&
+		dm_make t2-v1pool "0 $n thin-pool $MAP/t2-v1meta $MAP/t2-v1data 128 0"
+}
+
 pool_close()
 {
 	remove_dm t2-pool

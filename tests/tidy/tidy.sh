@@ -22,7 +22,7 @@ say "checkpatch --strict: ${#files[@]} files"
 ignore=LINUX_VERSION_CODE,ALLOC_WITH_SIZEOF,ALLOC_WITH_MULTIPLY,COMPLEX_MACRO,MACRO_ARG_UNUSED
 ignore=$ignore,MACRO_ARG_REUSE,LONG_LINE_STRING,SPLIT_STRING
 GIT_DIR=/nonexistent "$checkpatch" --root="$CACHE/src/linux" --no-summary --strict --terse --show-types \
-	--ignore $ignore -f "${files[@]}" |
+	--ignore $ignore -f "${files[@]}" 2>&1 |
 	grep -v 'dm-thin2-trace.h:.*SPACING' && rc=1
 
 say "SPDX lines"

@@ -31,7 +31,7 @@
 
 #include "pdata-space-map-data.h"
 
-#define PDATA_GROUP_UNITS	262144ull	/* 1 GiB */
+#define PDATA_GROUP_UNITS	(256ull * 1024)	/* 1 GiB */
 #define PDATA_RUN_UNITS		256u		/* 1 MiB taken from a group at once */
 
 /* Freed units on their way back, oldest generation first. */
